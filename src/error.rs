@@ -1,0 +1,143 @@
+//! The crate's one error type.
+
+use std::path::PathBuf;
+
+/// What went wrong below, kept as the source of an [`Error`].
+pub type Cause = Box<dyn std::error::Error + Send + Sync + 'static>;
+
+/// The crate's result type.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Everything that can go wrong. Messages are lower-case fragments that fit after "failed to …: ".
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file could not be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// A model file that is there but cannot be used.
+    #[error("{model}: {problem}")]
+    Model {
+        /// The model's path or name.
+        model: String,
+        /// What was found, what was expected and what to do.
+        problem: String,
+        /// What tract said.
+        #[source]
+        source: Option<Cause>,
+    },
+    /// A node of the graph that would run wrongly or cannot be run.
+    #[error("{model}: node `{node}` ({op}): {problem}")]
+    Node {
+        /// The model's path or name.
+        model: String,
+        /// The node's name.
+        node: String,
+        /// The ONNX or tract operator.
+        op: String,
+        /// What is wrong with it.
+        problem: String,
+        /// What tract said.
+        #[source]
+        source: Option<Cause>,
+    },
+    /// Nodes between the attacked input and the loss whose operator has no gradient rule.
+    #[error("{model}: no gradient rule for {}", list(nodes))]
+    NotDifferentiable {
+        /// The model's path or name.
+        model: String,
+        /// Every such node, as (name, operator).
+        nodes: Vec<(String, String)>,
+    },
+    /// A tensor name that the graph does not have.
+    #[error("{model}: no {role} named `{name}`; the model has {}", quoted(available))]
+    UnknownTensor {
+        /// The model's path or name.
+        model: String,
+        /// "input" or "output".
+        role: &'static str,
+        /// The name asked for.
+        name: String,
+        /// The names that exist.
+        available: Vec<String>,
+    },
+    /// Data that cannot be used: wrong file, key, type, shape or value.
+    #[error("{file}: {problem}")]
+    Data {
+        /// The file, or "data" when it came from memory.
+        file: String,
+        /// The key, index and value at fault, what was expected and what to do.
+        problem: String,
+        /// What the reading library said.
+        #[source]
+        source: Option<Cause>,
+    },
+    /// A setting outside its range.
+    #[error("`{field}` is {value}: {expected}")]
+    Parameter {
+        /// The setting's name.
+        field: String,
+        /// The value given.
+        value: String,
+        /// What it must be.
+        expected: String,
+    },
+    /// A text that is not one of the choices.
+    #[error("unknown {what} `{name}`, expected one of {}", quoted(choices))]
+    Unknown {
+        /// What was being named: "attack", "norm", …
+        what: &'static str,
+        /// The name given.
+        name: String,
+        /// The names that exist.
+        choices: Vec<String>,
+    },
+    /// A model returned a NaN or infinite logit.
+    #[error("sample {sample}: logit {class} is {value}; a prediction needs finite logits")]
+    NonFiniteLogit {
+        /// The sample's index in the data set.
+        sample: usize,
+        /// The class whose logit it is.
+        class: usize,
+        /// The value.
+        value: f32,
+    },
+    /// The run was asked to stop.
+    #[error("interrupted")]
+    Cancelled,
+}
+
+impl Error {
+    /// Whether the fault lies in a model file that is there but cannot be parsed, typed or differentiated.
+    #[must_use]
+    pub fn is_model(&self) -> bool {
+        matches!(self, Self::Model { .. } | Self::Node { .. } | Self::NotDifferentiable { .. })
+    }
+
+    /// A fault of the model, with what tract said.
+    pub(crate) fn model(model: &str, problem: impl Into<String>, source: impl Into<Cause>) -> Self {
+        Self::Model { model: model.into(), problem: problem.into(), source: Some(source.into()) }
+    }
+
+    /// A setting outside its range.
+    pub(crate) fn parameter(
+        field: impl Into<String>,
+        value: impl std::fmt::Display,
+        expected: impl Into<String>,
+    ) -> Self {
+        Self::Parameter { field: field.into(), value: value.to_string(), expected: expected.into() }
+    }
+}
+
+fn list(nodes: &[(String, String)]) -> String {
+    nodes.iter().map(|(name, op)| format!("{op} (`{name}`)")).collect::<Vec<_>>().join(", ")
+}
+
+fn quoted(names: &[String]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}

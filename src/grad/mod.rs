@@ -1,0 +1,13 @@
+//! Exact gradients: a tract graph in, a tract graph that also computes d loss / d input out.
+//!
+//! [`walk`] goes backwards once over the decluttered forward graph and emits tract ops; [`rules`] holds one
+//! rule per operator of tract's typed op set; [`ops`] the few operators that tract lacks.
+
+mod ops;
+mod rules;
+mod tape;
+#[cfg(test)]
+mod testing;
+mod walk;
+
+pub(crate) use walk::{backward, unsupported};

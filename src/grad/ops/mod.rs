@@ -1,0 +1,1 @@
+//! The few operators that the backward pass needs and tract lacks.

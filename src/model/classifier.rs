@@ -1,0 +1,74 @@
+//! What attacks and the evaluator need of a model.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::goal::Aim;
+use crate::loss::Loss;
+
+/// What a report says of a model.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ModelInfo {
+    /// The file, or the name that it was given.
+    pub path: String,
+    /// SHA-256 of the file's bytes, lower-case hexadecimal.
+    pub sha256: String,
+    /// The attacked input's name.
+    pub input: String,
+    /// The output that holds the logits (or probabilities).
+    pub output: String,
+    /// The shape of one sample, without the batch axis.
+    pub shape: Vec<usize>,
+    /// How many classes the logits have.
+    pub classes: usize,
+    /// What a reader must know: which tensor is attacked and why, a batch axis that cannot change. (code, message).
+    pub notes: Vec<(String, String)>,
+}
+
+/// A batch's logits, losses and input gradients, each row-major; reused from call to call.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LossGradient {
+    /// `samples x classes`.
+    pub logits: Vec<f32>,
+    /// One loss per sample.
+    pub loss: Vec<f32>,
+    /// d loss / d input, `samples x features`.
+    pub gradient: Vec<f32>,
+}
+
+/// A differentiable classifier. [`Model`](crate::Model) is one; implement it to attack a function of your own.
+///
+/// A sample's result must not depend on its neighbours in the batch, nor on the batch's size.
+pub trait Classifier: Debug + Send + Sync {
+    /// What a report says of the model.
+    fn info(&self) -> &ModelInfo;
+
+    /// Features of one sample.
+    fn features(&self) -> usize {
+        self.info().shape.iter().product()
+    }
+
+    /// Classes, two or more.
+    fn classes(&self) -> usize {
+        self.info().classes
+    }
+
+    /// Writes the logits of `inputs` (`samples x features`) into `logits` (`samples x classes`, resized).
+    ///
+    /// # Errors
+    /// When the model cannot be run.
+    fn logits(&self, inputs: &[f32], logits: &mut Vec<f32>) -> Result<()>;
+
+    /// Writes logits, losses and input gradients of `inputs` (`samples x features`) into `out`; one aim per sample.
+    ///
+    /// # Errors
+    /// When the model cannot be run or differentiated.
+    fn loss_and_gradient(
+        &self,
+        inputs: &[f32],
+        aims: &[Aim],
+        loss: &Arc<dyn Loss>,
+        out: &mut LossGradient,
+    ) -> Result<()>;
+}

@@ -1,0 +1,5 @@
+//! Models: load an ONNX file, predict, differentiate.
+
+mod classifier;
+
+pub use classifier::{Classifier, LossGradient, ModelInfo};
