@@ -107,6 +107,14 @@ pub enum Error {
         /// The value.
         value: f32,
     },
+    /// An attack asked more often than it may.
+    #[error("sample {sample}: the limit of {limit} queries per sample is used up")]
+    QueryLimit {
+        /// The sample's index in the data set.
+        sample: usize,
+        /// The limit.
+        limit: u64,
+    },
     /// The run was asked to stop.
     #[error("interrupted")]
     Cancelled,

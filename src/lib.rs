@@ -1,5 +1,7 @@
 //! Adversarial robustness testing for ONNX models.
 
+pub mod attack;
+mod cancel;
 mod error;
 mod goal;
 mod grad;
@@ -7,10 +9,14 @@ mod loss;
 mod model;
 mod norm;
 mod rng;
+mod threat;
 
+pub use cancel::Cancel;
 pub use error::{Cause, Error, Result};
 pub use goal::{Aim, Goal, argmax};
 pub use loss::{CrossEntropy, Loss, LossKind, Margin};
 pub use model::{Classifier, LossGradient, ModelInfo};
-pub use norm::Norm;
+pub use norm::{Norm, Radius};
+pub use rng::{Stream, stream};
+pub use threat::{Bounds, Budget, Region, Threat, Violation};
 pub use tract_onnx;

@@ -1,0 +1,270 @@
+//! The oracle that attacks see: it counts, limits and remembers.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use super::access::{Access, Decides, Gradient, Scores};
+use crate::cancel::Cancel;
+use crate::error::{Error, Result};
+use crate::goal::Aim;
+use crate::loss::Loss;
+use crate::model::{Classifier, LossGradient};
+use crate::rng::{self, Stream};
+use crate::threat::{Region, Threat};
+
+/// One sample under attack.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample<'a> {
+    /// Its index in the data set, which keys its random stream.
+    pub id: usize,
+    /// The clean input.
+    pub clean: &'a [f32],
+    /// The attacker's aim.
+    pub aim: Aim,
+}
+
+/// What a batch of samples is attacked with and under.
+#[derive(Clone, Debug)]
+pub struct Session<'a> {
+    /// The model.
+    pub model: &'a dyn Classifier,
+    /// What the attacker may do.
+    pub threat: &'a Threat,
+    /// The run's seed.
+    pub seed: u64,
+    /// Forward and backward passes allowed per sample; unlimited when none.
+    pub query_limit: Option<u64>,
+    /// The flag that stops the run.
+    pub cancel: Cancel,
+}
+
+/// What an attack did to one sample.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outcome {
+    /// The best feasible point that the target was asked about: the closest success, else the one nearest to the
+    /// decision boundary; none when it was asked about no feasible point.
+    pub point: Option<Vec<f32>>,
+    /// Whether the point met the aim when it was asked about.
+    pub success: bool,
+    /// Forward passes.
+    pub forward: u64,
+    /// Backward passes.
+    pub backward: u64,
+    /// Steps at which the gradient was identically zero.
+    pub zero_gradients: u64,
+    /// The first non-finite logit: (class, value).
+    pub non_finite: Option<(usize, f32)>,
+    margin: f32,
+    distance: f64,
+}
+
+/// The oracle over one batch of samples, called slots 0 to [`len`](Self::len).
+///
+/// Points are rows of `features` values; every query takes the slots that the rows belong to.
+#[derive(Debug)]
+pub struct Target<'a, A: Access> {
+    session: &'a Session<'a>,
+    attack: &'static str,
+    samples: &'a [Sample<'a>],
+    outcomes: Vec<Outcome>,
+    scratch: Vec<f32>,
+    access: PhantomData<A>,
+}
+
+impl<'a, A: Access> Target<'a, A> {
+    /// An oracle over `samples` for the attack called `attack`.
+    #[must_use]
+    pub fn new(session: &'a Session<'a>, attack: &'static str, samples: &'a [Sample<'a>]) -> Self {
+        Self {
+            session,
+            attack,
+            samples,
+            outcomes: vec![Outcome::default(); samples.len()],
+            scratch: vec![],
+            access: PhantomData,
+        }
+    }
+
+    /// Slots in the batch.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.samples.len()
+    }
+
+    /// Whether the batch is empty.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.samples.is_empty()
+    }
+
+    /// Features of one sample.
+    #[must_use]
+    pub fn features(&self) -> usize {
+        self.session.model.features()
+    }
+
+    /// Classes of the model.
+    #[must_use]
+    pub fn classes(&self) -> usize {
+        self.session.model.classes()
+    }
+
+    /// The clean input of a slot.
+    #[must_use]
+    pub fn clean(&self, slot: usize) -> &'a [f32] {
+        self.samples[slot].clean
+    }
+
+    /// The aim of a slot.
+    #[must_use]
+    pub fn aim(&self, slot: usize) -> Aim {
+        self.samples[slot].aim
+    }
+
+    /// The feasible points of a slot.
+    #[must_use]
+    pub fn region(&self, slot: usize) -> Region<'a> {
+        let sample = &self.samples[slot];
+        self.session.threat.region(sample.id, sample.clean)
+    }
+
+    /// The random stream of a slot: the same for any batch, thread or order.
+    #[must_use]
+    pub fn stream(&self, slot: usize, restart: usize) -> Stream {
+        rng::stream(self.session.seed, self.attack, self.samples[slot].id, restart)
+    }
+
+    /// Whether a slot met its aim at a feasible point.
+    #[must_use]
+    pub fn is_broken(&self, slot: usize) -> bool {
+        self.outcomes[slot].success
+    }
+
+    /// Whether a slot may be asked about: queries are left and its logits have been finite.
+    #[must_use]
+    pub fn is_open(&self, slot: usize) -> bool {
+        let outcome = &self.outcomes[slot];
+        let limit = self.session.query_limit.unwrap_or(u64::MAX);
+        outcome.non_finite.is_none() && outcome.forward + outcome.backward < limit
+    }
+
+    /// Counts a step of a slot at which the gradient was identically zero.
+    pub fn note_zero_gradient(&mut self, slot: usize) {
+        self.outcomes[slot].zero_gradients += 1;
+    }
+
+    /// Asks about points without learning anything but [`is_broken`](Self::is_broken).
+    ///
+    /// # Errors
+    /// When a slot is not open, the model cannot be run, or the run was cancelled.
+    pub fn submit(&mut self, slots: &[usize], points: &[f32]) -> Result<()> {
+        let mut logits = std::mem::take(&mut self.scratch);
+        self.forward(slots, points, &mut logits)?;
+        self.scratch = logits;
+        Ok(())
+    }
+
+    /// What the attack did, slot by slot.
+    #[must_use]
+    pub fn into_outcomes(self) -> Vec<Outcome> {
+        self.outcomes
+    }
+
+    fn forward(&mut self, slots: &[usize], points: &[f32], logits: &mut Vec<f32>) -> Result<()> {
+        self.admit(slots, 1)?;
+        self.session.model.logits(points, logits)?;
+        slots.iter().for_each(|&slot| self.outcomes[slot].forward += 1);
+        self.remember(slots, points, logits);
+        Ok(())
+    }
+
+    /// Refuses a query that is not allowed, before it costs anything.
+    fn admit(&self, slots: &[usize], cost: u64) -> Result<()> {
+        self.session.cancel.check()?;
+        let Some(limit) = self.session.query_limit else { return Ok(()) };
+        for &slot in slots {
+            let outcome = &self.outcomes[slot];
+            if outcome.forward + outcome.backward + cost > limit {
+                return Err(Error::QueryLimit { sample: self.samples[slot].id, limit });
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps the best feasible point per slot.
+    fn remember(&mut self, slots: &[usize], points: &[f32], logits: &[f32]) {
+        let (features, classes) = (self.features(), self.classes());
+        let rows = points.chunks_exact(features).zip(logits.chunks_exact(classes));
+        for (&slot, (point, logits)) in slots.iter().zip(rows) {
+            if let Some(class) = logits.iter().position(|z| !z.is_finite()) {
+                self.outcomes[slot].non_finite.get_or_insert((class, logits[class]));
+                continue;
+            }
+            let aim = self.aim(slot);
+            let (success, margin) = (aim.is_met(logits), aim.margin(logits));
+            let known = &self.outcomes[slot];
+            let nearer_boundary = known.point.is_none() || margin < known.margin;
+            if !success && (known.success || !nearer_boundary) {
+                continue;
+            }
+            let Ok(distance) = self.region(slot).check(point) else { continue };
+            let outcome = &mut self.outcomes[slot];
+            if success && outcome.success && distance >= outcome.distance {
+                continue;
+            }
+            let kept = outcome.point.get_or_insert_default();
+            kept.clear();
+            kept.extend_from_slice(point);
+            (outcome.success, outcome.margin, outcome.distance) = (success, margin, distance);
+        }
+    }
+}
+
+impl<A: Decides> Target<'_, A> {
+    /// Whether each point meets its slot's aim.
+    ///
+    /// # Errors
+    /// As [`submit`](Self::submit).
+    pub fn decide(&mut self, slots: &[usize], points: &[f32]) -> Result<Vec<bool>> {
+        let mut logits = std::mem::take(&mut self.scratch);
+        self.forward(slots, points, &mut logits)?;
+        let rows = logits.chunks_exact(self.classes());
+        let met = slots.iter().zip(rows).map(|(&slot, row)| self.aim(slot).is_met(row)).collect();
+        self.scratch = logits;
+        Ok(met)
+    }
+}
+
+impl<A: Scores> Target<'_, A> {
+    /// The logits of each point, `slots x classes`.
+    ///
+    /// # Errors
+    /// As [`submit`](Self::submit).
+    pub fn logits(&mut self, slots: &[usize], points: &[f32], logits: &mut Vec<f32>) -> Result<()> {
+        self.forward(slots, points, logits)
+    }
+}
+
+impl Target<'_, Gradient> {
+    /// Logits, losses and input gradients of each point: one forward and one backward query.
+    ///
+    /// # Errors
+    /// As [`submit`](Self::submit), or when the model cannot be differentiated.
+    pub fn loss_and_gradient(
+        &mut self,
+        slots: &[usize],
+        points: &[f32],
+        loss: &Arc<dyn Loss>,
+        out: &mut LossGradient,
+    ) -> Result<()> {
+        self.admit(slots, 2)?;
+        let aims: Vec<Aim> = slots.iter().map(|&slot| self.aim(slot)).collect();
+        self.session.model.loss_and_gradient(points, &aims, loss, out)?;
+        for &slot in slots {
+            self.outcomes[slot].forward += 1;
+            self.outcomes[slot].backward += 1;
+        }
+        self.remember(slots, points, &out.logits);
+        Ok(())
+    }
+}
