@@ -15,7 +15,7 @@ pub use cancel::Cancel;
 pub use error::{Cause, Error, Result};
 pub use goal::{Aim, Goal, argmax};
 pub use loss::{CrossEntropy, Loss, LossKind, Margin};
-pub use model::{Classifier, LossGradient, ModelInfo};
+pub use model::{Classifier, LossGradient, Model, ModelInfo, ModelOptions, Preprocessing};
 pub use norm::{Norm, Radius};
 pub use rng::{Stream, stream};
 pub use threat::{Bounds, Budget, Region, Threat, Violation};

@@ -10,4 +10,5 @@ mod tape;
 mod testing;
 mod walk;
 
+pub(crate) use ops::{LossHead, Objective};
 pub(crate) use walk::{backward, unsupported};

@@ -22,7 +22,7 @@ pub struct ModelInfo {
     pub shape: Vec<usize>,
     /// How many classes the logits have.
     pub classes: usize,
-    /// What a reader must know: which tensor is attacked and why, a batch axis that cannot change. (code, message).
+    /// What loading showed a reader must know, such as which tensor is attacked and why: (code, message).
     pub notes: Vec<(String, String)>,
 }
 
@@ -43,6 +43,11 @@ pub struct LossGradient {
 pub trait Classifier: Debug + Send + Sync {
     /// What a report says of the model.
     fn info(&self) -> &ModelInfo;
+
+    /// What a reader of a report must know, (code, message): [`ModelInfo::notes`] and what running showed since.
+    fn notes(&self) -> Vec<(String, String)> {
+        self.info().notes.clone()
+    }
 
     /// Features of one sample.
     fn features(&self) -> usize {

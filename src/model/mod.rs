@@ -1,5 +1,16 @@
 //! Models: load an ONNX file, predict, differentiate.
 
 mod classifier;
+mod graph;
+mod job;
+mod logits;
+mod onnx;
+mod options;
+mod plan;
+mod preprocess;
+mod refuse;
+mod runner;
 
 pub use classifier::{Classifier, LossGradient, ModelInfo};
+pub use onnx::Model;
+pub use options::{ModelOptions, Preprocessing};

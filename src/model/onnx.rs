@@ -1,0 +1,237 @@
+//! A model file, loaded.
+
+use std::fmt::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+use ndarray::{Array1, Array2, ArrayD, ArrayViewD};
+use sha2::{Digest, Sha256};
+
+use super::classifier::{Classifier, LossGradient, ModelInfo};
+use super::graph::Graph;
+use super::job::{Backward, Job};
+use super::logits::{Logits, Tail};
+use super::options::ModelOptions;
+use super::runner::Runner;
+use crate::error::{Error, Result};
+use crate::goal::{Aim, argmax};
+use crate::loss::Loss;
+
+/// An ONNX classifier that can be run and differentiated, on any number of samples, from any number of threads.
+///
+/// Plans are built on first use, a few per model, and shared. Where the graph takes no batch but one, or gives other
+/// results in a batch than alone, the model says so once ([`log::warn!`] and [`one_by_one`](Self::one_by_one)) and
+/// runs one sample at a time, with the same results.
+#[derive(Debug)]
+pub struct Model {
+    runner: Runner,
+    info: ModelInfo,
+}
+
+impl Model {
+    /// Loads a file: its only or first input and output, no preprocessing.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the file cannot be read; [`Error::Model`] or [`Error::Node`] when it is no ONNX model, or
+    /// one that tract cannot run.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        Self::load_with(path, &ModelOptions::default())
+    }
+
+    /// Loads a file.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load); also [`Error::UnknownTensor`] and [`Error::Parameter`] for options that do not fit.
+    pub fn load_with(path: impl AsRef<Path>, options: &ModelOptions) -> Result<Self> {
+        let path = path.as_ref();
+        let bytes =
+            std::fs::read(path).map_err(|source| Error::Io { path: path.into(), source })?;
+        Self::build(&bytes, &path.display().to_string(), path.parent(), options)
+    }
+
+    /// Loads a model from the bytes of a file; `name` stands for the path in messages and reports.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn from_bytes(bytes: &[u8], name: &str) -> Result<Self> {
+        Self::from_bytes_with(bytes, name, &ModelOptions::default())
+    }
+
+    /// Loads a model from the bytes of a file.
+    ///
+    /// # Errors
+    /// As [`load_with`](Self::load_with).
+    pub fn from_bytes_with(bytes: &[u8], name: &str, options: &ModelOptions) -> Result<Self> {
+        Self::build(bytes, name, None, options)
+    }
+
+    fn build(
+        bytes: &[u8],
+        name: &str,
+        folder: Option<&Path>,
+        options: &ModelOptions,
+    ) -> Result<Self> {
+        let graph = Graph::parse(bytes, name, folder, options)?;
+        let (_, logits) = graph.forward(1)?;
+        let info = ModelInfo {
+            path: name.into(),
+            sha256: hex(&Sha256::digest(bytes)),
+            input: graph.input.clone(),
+            output: graph.output.clone(),
+            shape: graph.shape.clone(),
+            classes: logits.classes,
+            notes: notes(&graph.output, &logits),
+        };
+        Ok(Self { runner: Runner::new(graph), info })
+    }
+
+    /// Why the model runs one sample at a time, once that is known.
+    #[must_use]
+    pub fn one_by_one(&self) -> Option<&str> {
+        self.runner.one_by_one()
+    }
+
+    /// The logits of samples, `batch x shape`; gives `batch x classes`.
+    ///
+    /// # Errors
+    /// [`Error::Data`] when the shape does not fit; [`Error::Model`] when the model cannot be run.
+    pub fn logits(&self, inputs: ArrayViewD<'_, f32>) -> Result<Array2<f32>> {
+        let mut logits = vec![];
+        Classifier::logits(self, &self.flat(&inputs)?, &mut logits)?;
+        let shape = (inputs.shape()[0], self.info.classes);
+        Array2::from_shape_vec(shape, logits).map_err(|error| self.misfit(error.to_string()))
+    }
+
+    /// The predicted classes of samples, `batch x shape`: the first argmax of the logits.
+    ///
+    /// # Errors
+    /// As [`logits`](Self::logits).
+    pub fn predict(&self, inputs: ArrayViewD<'_, f32>) -> Result<Vec<usize>> {
+        let mut logits = vec![];
+        Classifier::logits(self, &self.flat(&inputs)?, &mut logits)?;
+        Ok(logits.chunks_exact(self.info.classes).map(argmax).collect())
+    }
+
+    /// Losses and d loss / d input of samples, `batch x shape`, one aim each.
+    ///
+    /// # Errors
+    /// As [`logits`](Self::logits); also [`Error::NotDifferentiable`], naming every node without a rule.
+    pub fn loss_and_gradient(
+        &self,
+        inputs: ArrayViewD<'_, f32>,
+        aims: &[Aim],
+        loss: &Arc<dyn Loss>,
+    ) -> Result<(Array1<f32>, ArrayD<f32>)> {
+        let mut out = LossGradient::default();
+        Classifier::loss_and_gradient(self, &self.flat(&inputs)?, aims, loss, &mut out)?;
+        let gradient = ArrayD::from_shape_vec(inputs.raw_dim(), out.gradient)
+            .map_err(|error| self.misfit(error.to_string()))?;
+        Ok((out.loss.into(), gradient))
+    }
+
+    /// The values of a batch in row-major order.
+    fn flat(&self, inputs: &ArrayViewD<'_, f32>) -> Result<Vec<f32>> {
+        if inputs.ndim() == 0 || inputs.shape()[1..] != self.info.shape {
+            return Err(self.misfit(format!(
+                "the batch has shape {:?}, expected any number of samples of shape {:?}",
+                inputs.shape(),
+                self.info.shape
+            )));
+        }
+        Ok(inputs.iter().copied().collect())
+    }
+
+    /// How many samples a flat slice holds.
+    fn rows(&self, inputs: &[f32]) -> Result<usize> {
+        let features = self.features();
+        if !inputs.len().is_multiple_of(features) {
+            return Err(self.misfit(format!(
+                "the batch has {} values, not a multiple of the {features} of one sample",
+                inputs.len()
+            )));
+        }
+        Ok(inputs.len() / features)
+    }
+
+    fn misfit(&self, problem: String) -> Error {
+        Error::Data { file: self.info.path.clone(), problem, source: None }
+    }
+}
+
+impl Classifier for Model {
+    fn info(&self) -> &ModelInfo {
+        &self.info
+    }
+
+    fn notes(&self) -> Vec<(String, String)> {
+        let one_by_one = self.one_by_one().map(|reason| {
+            ("one-by-one".into(), format!("the model runs one sample at a time: {reason}"))
+        });
+        self.info.notes.iter().cloned().chain(one_by_one).collect()
+    }
+
+    fn logits(&self, inputs: &[f32], logits: &mut Vec<f32>) -> Result<()> {
+        let rows = self.rows(inputs)?;
+        logits.resize(rows * self.info.classes, 0.0);
+        self.runner.run(Job { rows, inputs, logits, backward: None })
+    }
+
+    fn loss_and_gradient(
+        &self,
+        inputs: &[f32],
+        aims: &[Aim],
+        loss: &Arc<dyn Loss>,
+        out: &mut LossGradient,
+    ) -> Result<()> {
+        let rows = self.rows(inputs)?;
+        let classes = self.info.classes;
+        if aims.len() != rows {
+            return Err(self.misfit(format!("{} aims for {rows} samples", aims.len())));
+        }
+        let class_of = |aim: &Aim| aim.label.max(aim.target.unwrap_or(0));
+        if let Some(row) = aims.iter().position(|aim| class_of(aim) >= classes) {
+            return Err(self.misfit(format!(
+                "the aim of row {row} names class {}, the model has classes 0 to {}",
+                class_of(&aims[row]),
+                classes - 1
+            )));
+        }
+        out.logits.resize(rows * classes, 0.0);
+        out.loss.resize(rows, 0.0);
+        out.gradient.resize(inputs.len(), 0.0);
+        let backward = Backward { loss, aims, losses: &mut out.loss, gradient: &mut out.gradient };
+        self.runner.run(Job { rows, inputs, logits: &mut out.logits, backward: Some(backward) })
+    }
+}
+
+/// What a reader of a report must know of the attacked tensor.
+fn notes(output: &str, logits: &Logits) -> Vec<(String, String)> {
+    let node = logits.node.as_deref().unwrap_or_default();
+    let tail = match logits.tail {
+        Tail::None => None,
+        Tail::Softmax => Some("softmax"),
+        Tail::LogSoftmax => Some("log-softmax"),
+        Tail::Sigmoid => Some("sigmoid"),
+    };
+    let mut notes = vec![];
+    if let Some(tail) = tail {
+        let text = format!(
+            "output `{output}` ends in a {tail} (`{node}`): the tensor before it is attacked"
+        );
+        notes.push(("logits-before-activation".into(), text));
+    }
+    if logits.binary {
+        let text = format!(
+            "output `{output}` holds one score z: it is taken as two classes with logits [0, z]"
+        );
+        notes.push(("binary".into(), text));
+    }
+    notes
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,99 @@
+//! Runnable plans: built once per kind and batch size, shared by all threads.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tract_onnx::prelude::*;
+use tract_onnx::tract_core::internal::*;
+use tract_onnx::tract_core::plan::SimpleState;
+
+use super::graph::Graph;
+use super::job::Job;
+use crate::error::{Error, Result};
+use crate::grad::{self, LossHead, Objective};
+
+type State = SimpleState<TypedFact, Box<dyn TypedOp>>;
+
+/// What a plan computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Kind {
+    /// Logits.
+    Forward,
+    /// Logits, losses, input gradients.
+    Gradient,
+}
+
+/// An optimised graph for one batch size, with the states that idle threads left behind.
+#[derive(Debug)]
+pub(super) struct Plan {
+    plan: Arc<TypedRunnableModel>,
+    shape: TVec<usize>,
+    idle: Mutex<Vec<State>>,
+}
+
+impl Plan {
+    /// Types, differentiates (if asked) and optimises the graph for `batch` samples.
+    pub(super) fn build(graph: &Graph, kind: Kind, batch: usize) -> Result<Self> {
+        let (mut model, _) = graph.forward(batch)?;
+        let fail =
+            |cause: TractError| Error::model(&graph.name, "tract cannot prepare it to run", cause);
+        if kind == Kind::Gradient {
+            differentiate(&graph.name, &mut model)?;
+        }
+        let prepare = || -> TractResult<Arc<TypedRunnableModel>> {
+            model.into_decluttered()?.into_optimized()?.into_runnable()
+        };
+        let plan = prepare().map_err(fail)?;
+        let shape = std::iter::once(batch).chain(graph.shape.iter().copied()).collect();
+        Ok(Self { plan, shape, idle: Mutex::default() })
+    }
+
+    /// Runs the plan on a job of its batch size and kind.
+    pub(super) fn run(&self, job: Job<'_>) -> TractResult<()> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut state = idle.map_or_else(|| self.plan.spawn(), Ok)?;
+        if let Some(backward) = &job.backward {
+            let objective =
+                Objective { loss: Arc::clone(backward.loss), aims: backward.aims.to_vec() };
+            state.turn_state.shared.insert(objective);
+        }
+        let inputs = Tensor::from_shape(&self.shape, job.inputs)?.into_tvalue();
+        let results = state.run(tvec![inputs])?;
+        copy(&results, 0, job.logits)?;
+        if let Some(backward) = job.backward {
+            copy(&results, 1, backward.losses)?;
+            copy(&results, 2, backward.gradient)?;
+        }
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(state);
+        Ok(())
+    }
+}
+
+fn copy(results: &[TValue], output: usize, out: &mut [f32]) -> TractResult<()> {
+    let result = results[output].try_as_plain_ram()?;
+    let values = result.as_slice::<f32>()?;
+    ensure!(
+        values.len() == out.len(),
+        "output {output} has {} values, not {}",
+        values.len(),
+        out.len()
+    );
+    out.copy_from_slice(values);
+    Ok(())
+}
+
+/// Turns a forward graph (data in, logits out) into one with outputs logits, losses, d loss / d data.
+fn differentiate(name: &str, model: &mut TypedModel) -> Result<()> {
+    let fail = |cause: TractError| Error::model(name, "its gradient cannot be built", cause);
+    let logits = model.output_outlets().map_err(fail)?[0];
+    let input = model.input_outlets().map_err(fail)?[0];
+    let nodes = grad::unsupported(model, logits, input).map_err(fail)?;
+    if !nodes.is_empty() {
+        return Err(Error::NotDifferentiable { model: name.into(), nodes });
+    }
+    let emit = |model: &mut TypedModel| -> TractResult<()> {
+        let head = model.wire_node("ironbound.loss", LossHead, &[logits])?;
+        let gradient = grad::backward(model, logits, head[1], input)?;
+        model.select_output_outlets(&[logits, head[0], gradient])
+    };
+    emit(model).map_err(fail)
+}

@@ -1,0 +1,69 @@
+//! Nodes that tract runs without a word, and wrongly.
+
+use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto};
+
+use crate::error::{Error, Result};
+
+/// Attributes that tract-onnx 0.23.9 reads past: (operators, attribute, what tract computes instead).
+const IGNORED: &[(&[&str], &str)] = &[
+    (&["GRU", "LSTM", "RNN"], "activations"),
+    (&["GRU", "LSTM", "RNN"], "clip"),
+    (&["LSTM"], "input_forget"),
+];
+
+/// Refuses a graph with a node whose result tract would get wrong.
+///
+/// # Errors
+/// [`Error::Node`] with the node's name and the attribute.
+pub(super) fn refuse(model: &str, graph: &GraphProto) -> Result<()> {
+    for node in &graph.node {
+        for attribute in &node.attribute {
+            if matters(node, attribute) {
+                return Err(Error::Node {
+                    model: model.into(),
+                    node: name(node),
+                    op: node.op_type.clone(),
+                    problem: format!(
+                        "tract ignores its attribute `{}`, so its result would be wrong; export the model without it",
+                        attribute.name
+                    ),
+                    source: None,
+                });
+            }
+            for inner in attribute.g.iter().chain(&attribute.graphs) {
+                refuse(model, inner)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A node's name, or that of its first output where it has none.
+pub(super) fn name(node: &NodeProto) -> String {
+    if node.name.is_empty() {
+        node.output.first().cloned().unwrap_or_default()
+    } else {
+        node.name.clone()
+    }
+}
+
+/// Whether an ignored attribute is there with a value other than the one that tract assumes.
+fn matters(node: &NodeProto, attribute: &AttributeProto) -> bool {
+    let ignored = IGNORED
+        .iter()
+        .any(|(ops, name)| ops.contains(&node.op_type.as_str()) && attribute.name == *name);
+    ignored
+        && match attribute.name.as_str() {
+            "activations" => {
+                let defaults: &[&str] = match node.op_type.as_str() {
+                    "GRU" => &["Sigmoid", "Tanh"],
+                    "LSTM" => &["Sigmoid", "Tanh", "Tanh"],
+                    _ => &["Tanh"],
+                };
+                let given = attribute.strings.iter().map(|text| String::from_utf8_lossy(text));
+                !given.eq(defaults.iter().copied().cycle().take(attribute.strings.len()))
+            }
+            "clip" => attribute.f > 0.0,
+            _ => attribute.i != 0,
+        }
+}

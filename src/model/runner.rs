@@ -1,0 +1,159 @@
+//! How many samples a plan takes, and which plans run a batch.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use rayon::prelude::*;
+
+use super::graph::Graph;
+use super::job::{Backward, Job, Rows};
+use super::plan::{Kind, Plan};
+use crate::error::{Error, Result};
+
+/// How far a re-batched plan may differ from single runs, relative to the largest logit of the row.
+const BATCH_TOLERANCE: f32 = 1e-3;
+
+/// Runs batches of any size, from any number of threads, through plans of one fixed size per kind.
+///
+/// The size is fixed because tract chooses its kernels by the shape: another size gives other last bits, and a
+/// sample's result must not depend on how many others are run with it. Short batches are padded. A size above one
+/// is used only once a probe of real samples came out as single runs do, and bit for bit the same at every position.
+#[derive(Debug)]
+pub(super) struct Runner {
+    pub graph: Graph,
+    plans: Mutex<HashMap<(Kind, usize), Arc<Plan>>>,
+    forward: OnceLock<usize>,
+    gradient: OnceLock<usize>,
+    one_by_one: OnceLock<String>,
+}
+
+/// What a probe of a re-batched plan found.
+enum Probe {
+    Stable,
+    /// Right, but a sample's last bits depend on its position.
+    Unstable,
+    /// Wrong, or not to be had, and why.
+    Wrong(String),
+}
+
+impl Runner {
+    pub(super) fn new(graph: Graph) -> Self {
+        Self {
+            graph,
+            plans: Mutex::default(),
+            forward: OnceLock::new(),
+            gradient: OnceLock::new(),
+            one_by_one: OnceLock::new(),
+        }
+    }
+
+    /// Why samples run one at a time although the graph asked for more, once that is known.
+    pub(super) fn one_by_one(&self) -> Option<&str> {
+        self.one_by_one.get().map(String::as_str)
+    }
+
+    /// Runs a job of any number of rows.
+    pub(super) fn run(&self, job: Job<'_>) -> Result<()> {
+        if job.rows == 0 {
+            return Ok(());
+        }
+        let size = match job.kind() {
+            Kind::Forward => &self.forward,
+            Kind::Gradient => &self.gradient,
+        };
+        let size = *size.get_or_init(|| self.settle(&job));
+        if job.rows <= size {
+            return self.run_padded(size, job);
+        }
+        job.pieces(size).into_par_iter().try_for_each(|piece| self.run_padded(size, piece))
+    }
+
+    /// Runs a job of at most `size` rows through the plan of that size.
+    fn run_padded(&self, size: usize, job: Job<'_>) -> Result<()> {
+        if job.rows == size {
+            return self.run_plan(job);
+        }
+        let mut padded = Rows::cycle(&job, size, |row, _| row);
+        self.run_plan(padded.job())?;
+        padded.write_to(job);
+        Ok(())
+    }
+
+    fn run_plan(&self, job: Job<'_>) -> Result<()> {
+        let plan = self.plan(job.kind(), job.rows)?;
+        plan.run(job).map_err(|cause| Error::model(&self.graph.name, "tract cannot run it", cause))
+    }
+
+    fn plan(&self, kind: Kind, batch: usize) -> Result<Arc<Plan>> {
+        let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(plan) = plans.get(&(kind, batch)) {
+            return Ok(Arc::clone(plan));
+        }
+        let plan = Arc::new(Plan::build(&self.graph, kind, batch)?);
+        plans.insert((kind, batch), Arc::clone(&plan));
+        Ok(plan)
+    }
+
+    /// Finds the number of samples that plans of this job's kind take.
+    fn settle(&self, job: &Job<'_>) -> usize {
+        let size = self.graph.batch;
+        if size == 1 {
+            return 1;
+        }
+        match self.probe(job, size) {
+            Probe::Stable => size,
+            Probe::Unstable => {
+                log::info!(
+                    "{}: runs one sample at a time: in a batch its last bits depend on the position",
+                    self.graph.name
+                );
+                1
+            }
+            Probe::Wrong(reason) => {
+                self.one_by_one.get_or_init(|| {
+                    log::warn!("{}: runs one sample at a time: {reason}", self.graph.name);
+                    reason
+                });
+                1
+            }
+        }
+    }
+
+    /// Compares a plan for `size` samples with single runs, and with itself on the same samples in another order.
+    fn probe(&self, job: &Job<'_>, size: usize) -> Probe {
+        // Every row of the probe is another one, also where the job holds a single sample.
+        let shrink = |value: f32, row: usize| value * (1.0 - 0.01 * row as f32 / size as f32);
+        let mut together = Rows::cycle(job, size, shrink);
+        if let Err(error) = self.run_plan(together.job()) {
+            return Probe::Wrong(format!("the graph takes no batch of {size} ({})", root(&error)));
+        }
+        let mut alone = Rows::cycle(job, size, shrink);
+        for one in alone.job().pieces(1) {
+            if let Err(error) = self.run_plan(one) {
+                return Probe::Wrong(error.to_string());
+            }
+        }
+        if let Some(row) = together.first_row_unlike(&alone, BATCH_TOLERANCE) {
+            return Probe::Wrong(format!(
+                "in a batch of {size} the graph gives {:?} for a sample, alone {:?}",
+                together.logits_of(row),
+                alone.logits_of(row)
+            ));
+        }
+        let mut rotated = together.rotated();
+        match self.run_plan(rotated.job()) {
+            Ok(()) if rotated.is_rotation_of(&together) => Probe::Stable,
+            Ok(()) => Probe::Unstable,
+            Err(error) => Probe::Wrong(error.to_string()),
+        }
+    }
+}
+
+/// The innermost cause, in one line.
+fn root(error: &Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string().lines().next().unwrap_or_default().to_owned()
+}
