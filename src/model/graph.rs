@@ -1,5 +1,6 @@
 //! From the bytes of a file to a decluttered graph for a given batch size.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use tract_onnx::Onnx;
@@ -57,6 +58,7 @@ impl Graph {
                 }
             })?;
         refuse(name, graph)?;
+        check_outputs(name, graph)?;
         let folder = folder.and_then(Path::to_str);
         let parsed = onnx
             .parse(&proto, folder)
@@ -126,6 +128,25 @@ fn proto(onnx: &Onnx, bytes: &[u8], name: &str) -> Result<ModelProto> {
             cause,
         )
     })
+}
+
+/// Refuses outputs that nothing computes.
+fn check_outputs(name: &str, graph: &GraphProto) -> Result<()> {
+    let computed = graph.node.iter().flat_map(|node| &node.output);
+    let given = graph.input.iter().map(|input| &input.name);
+    let known: HashSet<&String> =
+        computed.chain(given).chain(graph.initializer.iter().map(|tensor| &tensor.name)).collect();
+    match graph.output.iter().find(|output| !known.contains(&output.name)) {
+        Some(output) => Err(Error::Model {
+            model: name.into(),
+            problem: format!(
+                "no node computes the output `{}`; the file is incomplete",
+                output.name
+            ),
+            source: None,
+        }),
+        None => Ok(()),
+    }
 }
 
 /// Whether the graph convolves or pools: tract then materialises the columns of a whole batch, and loses by it.
