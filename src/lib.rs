@@ -18,5 +18,5 @@ pub use loss::{CrossEntropy, Loss, LossKind, Margin};
 pub use model::{Classifier, LossGradient, Model, ModelInfo, ModelOptions, Preprocessing};
 pub use norm::{Norm, Radius};
 pub use rng::{Stream, stream};
-pub use threat::{Bounds, Budget, Region, Threat, Violation};
+pub use threat::{Bounds, Budget, Region, StepSize, Threat, Violation};
 pub use tract_onnx;

@@ -2,11 +2,13 @@
 
 use std::str::FromStr;
 
+use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::goal::Goal;
 use crate::norm::{Norm, Radius};
+use crate::rng::Stream;
 
 /// The largest allowed perturbation, eps, in the units of the data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -142,6 +144,73 @@ impl Threat {
         Self { mask: Some(mask), ..self }
     }
 
+    /// Checks that the threat fits a data set of `samples` samples of `features` features and a model of `classes`
+    /// classes.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`], naming the field.
+    pub fn validate(&self, samples: usize, features: usize, classes: usize) -> Result<()> {
+        if self.norm == Norm::L0 {
+            let expected = "the attacks work in l1, l2 and linf; l0 measures distances only";
+            return Err(Error::parameter("norm", self.norm, expected));
+        }
+        self.validate_budget(samples, features)?;
+        match &self.bounds {
+            Bounds::Uniform(lower, upper) => valid_bounds("bounds", *lower, *upper)?,
+            Bounds::PerFeature(pairs) => {
+                valid_length("bounds", pairs.len(), features, "pair per feature")?;
+                for (feature, (lower, upper)) in pairs.iter().enumerate() {
+                    valid_bounds(&format!("bounds[{feature}]"), *lower, *upper)?;
+                }
+            }
+        }
+        if let Some(mask) = &self.mask {
+            valid_length("mask", mask.len(), features, "entry per feature")?;
+        }
+        let valid_class = |field: &str, class: usize| {
+            let expected =
+                || format!("the model has {classes} classes, 0 to {}", classes.max(1) - 1);
+            if class < classes { Ok(()) } else { Err(Error::parameter(field, class, expected())) }
+        };
+        match &self.goal {
+            Goal::Class(class) => valid_class("goal", *class),
+            Goal::PerSample(all) => {
+                valid_length("goal", all.len(), samples, "class per sample")?;
+                let mut named = all.iter().enumerate();
+                named.try_for_each(|(i, &class)| valid_class(&format!("goal[{i}]"), class))
+            }
+            Goal::Untargeted | Goal::Random | Goal::LeastLikely => Ok(()),
+        }
+    }
+
+    fn validate_budget(&self, samples: usize, features: usize) -> Result<()> {
+        let valid_eps = |field: &str, eps: f64| {
+            let valid = eps.is_finite() && eps >= 0.0;
+            if valid {
+                Ok(())
+            } else {
+                Err(Error::parameter(field, eps, "expected a finite number >= 0"))
+            }
+        };
+        let all = match &self.budget {
+            Budget::Scalar(eps) => return valid_eps("eps", *eps),
+            Budget::PerSample(all) => {
+                valid_length("eps", all.len(), samples, "number per sample")?;
+                all
+            }
+            Budget::PerFeature(all) => {
+                if self.norm != Norm::Linf {
+                    let expected =
+                        format!("a budget per feature needs norm linf, not {}", self.norm);
+                    return Err(Error::parameter("eps", "per feature", expected));
+                }
+                valid_length("eps", all.len(), features, "number per feature")?;
+                all
+            }
+        };
+        all.iter().enumerate().try_for_each(|(i, &eps)| valid_eps(&format!("eps[{i}]"), eps))
+    }
+
     /// The feasible set around `clean`, which is sample `sample` of the data set.
     #[must_use]
     pub fn region<'a>(&'a self, sample: usize, clean: &'a [f32]) -> Region<'a> {
@@ -153,6 +222,25 @@ impl Threat {
             mask: self.mask.as_deref(),
         }
     }
+}
+
+fn valid_length(field: &str, found: usize, expected: usize, one: &str) -> Result<()> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(Error::parameter(
+        field,
+        format!("{found} long"),
+        format!("expected one {one}, that is {expected}"),
+    ))
+}
+
+fn valid_bounds(field: &str, lower: f32, upper: f32) -> Result<()> {
+    if lower <= upper && lower < f32::INFINITY && upper > f32::NEG_INFINITY {
+        return Ok(());
+    }
+    let expected = "expected lower <= upper, either end possibly infinite, neither NaN";
+    Err(Error::parameter(field, format!("({lower}, {upper})"), expected))
 }
 
 /// The points that an attacker may choose for one sample: ball, box and mask.
@@ -170,20 +258,155 @@ pub struct Region<'a> {
     pub mask: Option<&'a [bool]>,
 }
 
+/// How far one step goes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum StepSize {
+    /// In the units of the data. Where features have budgets of their own, the step of the largest one.
+    Absolute(f64),
+    /// As a share of the budget.
+    Relative(f64),
+}
+
 impl Region<'_> {
+    /// The perturbation's size in f64, whether or not the point is feasible.
+    #[must_use]
+    pub fn distance(&self, point: &[f32]) -> f64 {
+        self.norm.size(self.clean, point)
+    }
+
     /// The perturbation's size in f64, if `point` lies in ball and box and leaves the masked features alone.
     ///
     /// # Errors
     /// What the point violates.
+    #[expect(clippy::float_cmp, reason = "a masked feature is exactly the clean one")]
     pub fn check(&self, point: &[f32]) -> Result<f64, Violation> {
-        let _ = point;
-        todo!()
+        if point.len() != self.clean.len() {
+            return Err(Violation::Length { found: point.len(), expected: self.clean.len() });
+        }
+        for (feature, (&x, &c)) in point.iter().zip(self.clean).enumerate() {
+            let (lower, upper) = self.bounds.at(feature);
+            if !x.is_finite() {
+                return Err(Violation::NotFinite(feature));
+            }
+            if x < lower || x > upper {
+                return Err(Violation::OutOfBounds(feature));
+            }
+            if !self.is_free(feature) && x != c {
+                return Err(Violation::Masked(feature));
+            }
+            if let Radius::PerFeature(radii) = self.radius {
+                let (size, eps) = ((f64::from(x) - f64::from(c)).abs(), radii[feature]);
+                if size > eps {
+                    return Err(Violation::TooLarge { size, eps });
+                }
+            }
+        }
+        let (size, eps) = (self.distance(point), self.radius.largest());
+        if size > eps { Err(Violation::TooLarge { size, eps }) } else { Ok(size) }
+    }
+
+    /// Moves `point` into the region: masked features back to the clean value, the rest to the nearest point of the
+    /// ball around the clean input, then into the box. [`check`](Self::check) accepts the result, and a point that it
+    /// accepts is left as it is.
+    ///
+    /// A NaN becomes the clean value, an infinity the largest finite one.
+    pub fn project(&self, point: &mut [f32]) {
+        if self.radius.largest() <= 0.0 {
+            return point.copy_from_slice(self.clean);
+        }
+        for (feature, (&c, x)) in self.clean.iter().zip(&mut *point).enumerate() {
+            if !self.is_free(feature) || x.is_nan() {
+                *x = c;
+            }
+            *x = x.clamp(f32::MIN, f32::MAX);
+        }
+        self.norm.project(self.clean, point, self.radius);
+        match self.bounds {
+            Bounds::Uniform(lower, upper) => {
+                point.iter_mut().for_each(|x| *x = x.max(*lower).min(*upper));
+            }
+            Bounds::PerFeature(pairs) => {
+                for (x, (lower, upper)) in point.iter_mut().zip(pairs) {
+                    *x = x.max(*lower).min(*upper);
+                }
+            }
+        }
+    }
+
+    /// Makes a gradient fit for [`step`](Self::step): zero where it is masked or NaN, finite where it is infinite.
+    /// Says whether anything is left of it.
+    pub fn restrict(&self, gradient: &mut [f32]) -> bool {
+        let mut any = false;
+        for (feature, g) in gradient.iter_mut().enumerate() {
+            if g.is_nan() || !self.is_free(feature) {
+                *g = 0.0;
+            }
+            *g = g.clamp(f32::MIN, f32::MAX);
+            any |= *g != 0.0;
+        }
+        any
+    }
+
+    /// Moves `point` one step along the norm's steepest ascent for a [restricted](Self::restrict) gradient. The result
+    /// may lie outside the region: [`project`](Self::project) it.
+    ///
+    /// Linf: every feature by the size along the gradient's sign, sign(0) = 0; features with budgets of their own move
+    /// in proportion to them. L2: along g / |g|. L1: the steepest coordinate by the size; one that meets its bound
+    /// leaves the rest of the size to the next steepest.
+    pub fn step(&self, point: &mut [f32], gradient: &[f32], size: StepSize) {
+        let bounds = |feature| self.bounds.at(feature);
+        match (self.radius, size) {
+            (Radius::Scalar(_), StepSize::Absolute(size)) => {
+                self.norm.step(point, gradient, |_| size, bounds);
+            }
+            (Radius::Scalar(eps), StepSize::Relative(share)) => {
+                self.norm.step(point, gradient, |_| share * eps, bounds);
+            }
+            (Radius::PerFeature(radii), size) => {
+                let share = match size {
+                    StepSize::Relative(share) => share,
+                    StepSize::Absolute(size) => size / self.radius.largest().max(f64::MIN_POSITIVE),
+                };
+                self.norm.step(point, gradient, |feature| share * radii[feature], bounds);
+            }
+        }
+    }
+
+    /// Writes a random point into `point`: uniform in the ball over the free features, then clipped to the box.
+    pub fn random_point(&self, stream: &mut Stream, point: &mut [f32]) {
+        point.copy_from_slice(self.clean);
+        let bounds = |feature| self.bounds.at(feature);
+        let free = |feature| self.is_free(feature);
+        self.norm.random_point(self.clean, point, self.radius, free, bounds, stream);
+        self.project(point);
+    }
+
+    /// Writes a direction that favours none over the free features (Gaussian), to stand in for a zero gradient.
+    pub fn random_direction(&self, stream: &mut Stream, direction: &mut [f32]) {
+        for (feature, g) in direction.iter_mut().enumerate() {
+            *g = if self.is_free(feature) { StandardNormal.sample(stream) } else { 0.0 };
+        }
+    }
+
+    /// Whether a feature may change.
+    #[must_use]
+    pub fn is_free(&self, feature: usize) -> bool {
+        self.mask.is_none_or(|mask| mask[feature])
     }
 }
 
 /// How a point leaves its region.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Violation {
+    /// The point has another number of features.
+    #[error("the point has {found} features, expected {expected}")]
+    Length {
+        /// The point's.
+        found: usize,
+        /// The clean input's.
+        expected: usize,
+    },
     /// A value is NaN or infinite.
     #[error("feature {0} is not finite")]
     NotFinite(usize),
@@ -196,7 +419,7 @@ pub enum Violation {
     /// The perturbation is too large.
     #[error("the perturbation's size is {size}, more than {eps}")]
     TooLarge {
-        /// Its size.
+        /// Its size, or that of the feature at fault where features have budgets of their own.
         size: f64,
         /// The budget.
         eps: f64,

@@ -1,14 +1,30 @@
 //! The attacks: each proposes points; the evaluator's judge decides.
 
 mod access;
+mod any;
+mod ascent;
+mod fgsm;
+mod noise;
+mod pgd;
+mod spec;
 mod target;
 
 pub use access::{Access, Blind, Decision, Gradient, Score};
+pub use any::AnyAttack;
+pub use fgsm::Fgsm;
+pub use noise::{Noise, NoiseKind};
+pub use pgd::Pgd;
 pub use target::{Outcome, Sample, Session, Target};
 
 use std::fmt::Debug;
 
 use crate::error::Result;
+
+spec::attacks! {
+    "fgsm" => Fgsm,
+    "noise" => Noise,
+    "pgd" => Pgd,
+}
 
 /// A way of looking for adversarial points.
 ///

@@ -58,6 +58,14 @@ pub struct Outcome {
     distance: f64,
 }
 
+impl Outcome {
+    /// Forward and backward passes.
+    #[must_use]
+    pub fn queries(&self) -> u64 {
+        self.forward + self.backward
+    }
+}
+
 /// The oracle over one batch of samples, called slots 0 to [`len`](Self::len).
 ///
 /// Points are rows of `features` values; every query takes the slots that the rows belong to.
@@ -68,6 +76,7 @@ pub struct Target<'a, A: Access> {
     samples: &'a [Sample<'a>],
     outcomes: Vec<Outcome>,
     scratch: Vec<f32>,
+    aims: Vec<Aim>,
     access: PhantomData<A>,
 }
 
@@ -81,6 +90,7 @@ impl<'a, A: Access> Target<'a, A> {
             samples,
             outcomes: vec![Outcome::default(); samples.len()],
             scratch: vec![],
+            aims: vec![],
             access: PhantomData,
         }
     }
@@ -140,12 +150,24 @@ impl<'a, A: Access> Target<'a, A> {
         self.outcomes[slot].success
     }
 
-    /// Whether a slot may be asked about: queries are left and its logits have been finite.
+    /// Whether a slot may be asked about once more, whichever query the access class allows: its logits have been
+    /// finite and it has queries enough left.
     #[must_use]
     pub fn is_open(&self, slot: usize) -> bool {
+        self.affords(slot, A::COST)
+    }
+
+    /// Whether a slot's logits have been finite and it has `cost` queries left; a forward and a backward pass cost one
+    /// each.
+    #[must_use]
+    pub fn affords(&self, slot: usize, cost: u64) -> bool {
         let outcome = &self.outcomes[slot];
-        let limit = self.session.query_limit.unwrap_or(u64::MAX);
-        outcome.non_finite.is_none() && outcome.forward + outcome.backward < limit
+        outcome.non_finite.is_none() && outcome.queries().saturating_add(cost) <= self.limit()
+    }
+
+    /// Drops the slots that are broken or no longer [open](Self::is_open).
+    pub fn retain_open(&self, slots: &mut Vec<usize>) {
+        slots.retain(|&slot| !self.is_broken(slot) && self.is_open(slot));
     }
 
     /// Counts a step of a slot at which the gradient was identically zero.
@@ -171,30 +193,63 @@ impl<'a, A: Access> Target<'a, A> {
     }
 
     fn forward(&mut self, slots: &[usize], points: &[f32], logits: &mut Vec<f32>) -> Result<()> {
-        self.admit(slots, 1)?;
+        logits.clear();
+        if slots.is_empty() {
+            return Ok(());
+        }
+        self.admit(slots, points, 1, 0)?;
         self.session.model.logits(points, logits)?;
-        slots.iter().for_each(|&slot| self.outcomes[slot].forward += 1);
+        self.expect("logits", logits.len(), slots.len() * self.classes())?;
         self.remember(slots, points, logits);
         Ok(())
     }
 
-    /// Refuses a query that is not allowed, before it costs anything.
-    fn admit(&self, slots: &[usize], cost: u64) -> Result<()> {
+    fn limit(&self) -> u64 {
+        self.session.query_limit.unwrap_or(u64::MAX)
+    }
+
+    /// Counts a query, or refuses it before it costs anything. A slot may occur more than once.
+    fn admit(
+        &mut self,
+        slots: &[usize],
+        points: &[f32],
+        forward: u64,
+        backward: u64,
+    ) -> Result<()> {
         self.session.cancel.check()?;
-        let Some(limit) = self.session.query_limit else { return Ok(()) };
-        for &slot in slots {
-            let outcome = &self.outcomes[slot];
-            if outcome.forward + outcome.backward + cost > limit {
+        let expected = slots.len() * self.features();
+        if points.len() != expected {
+            let rows = format!("expected slots x features, that is {expected} values");
+            return Err(Error::parameter("points", format!("{} long", points.len()), rows));
+        }
+        let limit = self.limit();
+        for (done, &slot) in slots.iter().enumerate() {
+            if self.outcomes[slot].queries().saturating_add(forward + backward) > limit {
+                for &slot in &slots[..done] {
+                    self.outcomes[slot].forward -= forward;
+                    self.outcomes[slot].backward -= backward;
+                }
                 return Err(Error::QueryLimit { sample: self.samples[slot].id, limit });
             }
+            self.outcomes[slot].forward += forward;
+            self.outcomes[slot].backward += backward;
         }
         Ok(())
+    }
+
+    /// Refuses an answer of the wrong length, which would leave samples unanswered.
+    fn expect(&self, what: &str, found: usize, expected: usize) -> Result<()> {
+        if found == expected {
+            return Ok(());
+        }
+        let problem = format!("the model returned {found} {what} for a batch that has {expected}");
+        Err(Error::Model { model: self.session.model.info().path.clone(), problem, source: None })
     }
 
     /// Keeps the best feasible point per slot.
     fn remember(&mut self, slots: &[usize], points: &[f32], logits: &[f32]) {
         let (features, classes) = (self.features(), self.classes());
-        let rows = points.chunks_exact(features).zip(logits.chunks_exact(classes));
+        let rows = points.chunks_exact(features.max(1)).zip(logits.chunks_exact(classes));
         for (&slot, (point, logits)) in slots.iter().zip(rows) {
             if let Some(class) = logits.iter().position(|z| !z.is_finite()) {
                 self.outcomes[slot].non_finite.get_or_insert((class, logits[class]));
@@ -257,13 +312,19 @@ impl Target<'_, Gradient> {
         loss: &Arc<dyn Loss>,
         out: &mut LossGradient,
     ) -> Result<()> {
-        self.admit(slots, 2)?;
-        let aims: Vec<Aim> = slots.iter().map(|&slot| self.aim(slot)).collect();
-        self.session.model.loss_and_gradient(points, &aims, loss, out)?;
-        for &slot in slots {
-            self.outcomes[slot].forward += 1;
-            self.outcomes[slot].backward += 1;
+        if slots.is_empty() {
+            out.logits.clear();
+            out.loss.clear();
+            out.gradient.clear();
+            return Ok(());
         }
+        self.admit(slots, points, 1, 1)?;
+        self.aims.clear();
+        self.aims.extend(slots.iter().map(|&slot| self.samples[slot].aim));
+        self.session.model.loss_and_gradient(points, &self.aims, loss, out)?;
+        self.expect("logits", out.logits.len(), slots.len() * self.classes())?;
+        self.expect("losses", out.loss.len(), slots.len())?;
+        self.expect("gradient values", out.gradient.len(), points.len())?;
         self.remember(slots, points, &out.logits);
         Ok(())
     }

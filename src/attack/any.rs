@@ -1,0 +1,58 @@
+//! Attacks of any access class behind one type.
+
+use std::fmt::Debug;
+
+use serde::Serialize;
+
+use super::{Access, Attack, Outcome, Sample, Session, Target};
+use crate::error::Result;
+
+/// An attack whose access class is not part of its type: what the evaluator runs.
+///
+/// Every [`Attack`] that serializes is one, so an attack of one's own needs no more than `#[derive(Serialize)]`.
+pub trait AnyAttack: Debug + Send + Sync {
+    /// The name in the table and in reports.
+    fn id(&self) -> &'static str;
+
+    /// The name of the access class.
+    fn access(&self) -> &'static str;
+
+    /// Every parameter, for the record.
+    fn params(&self) -> serde_json::Value;
+
+    /// Checks the parameters.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`](crate::Error::Parameter), naming the field.
+    fn validate(&self) -> Result<()>;
+
+    /// Attacks a batch: one outcome per sample, in order.
+    ///
+    /// # Errors
+    /// When the model cannot be run, or the run was cancelled.
+    fn run(&self, session: &Session<'_>, samples: &[Sample<'_>]) -> Result<Vec<Outcome>>;
+}
+
+impl<T: Attack + Serialize> AnyAttack for T {
+    fn id(&self) -> &'static str {
+        Attack::id(self)
+    }
+
+    fn access(&self) -> &'static str {
+        T::Access::NAME
+    }
+
+    fn params(&self) -> serde_json::Value {
+        serde_json::to_value(self).unwrap_or_else(|error| error.to_string().into())
+    }
+
+    fn validate(&self) -> Result<()> {
+        Attack::validate(self)
+    }
+
+    fn run(&self, session: &Session<'_>, samples: &[Sample<'_>]) -> Result<Vec<Outcome>> {
+        let mut target = Target::new(session, Attack::id(self), samples);
+        Attack::run(self, &mut target)?;
+        Ok(target.into_outcomes())
+    }
+}

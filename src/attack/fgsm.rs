@@ -1,0 +1,80 @@
+//! The fast gradient sign method and its L2 and L1 forms.
+
+use serde::{Deserialize, Serialize};
+
+use super::ascent::Ascent;
+use super::{Attack, Gradient, Target};
+use crate::error::{Error, Result};
+use crate::loss::LossKind;
+use crate::threat::StepSize;
+
+/// FGSM: one step up the loss, to the edge of the ball.
+///
+/// # Threat model
+/// White box (gradients). Norms l1, l2, linf; eps in the units of the model's input. Untargeted and targeted.
+///
+/// # Shapes
+/// Any; a sample is a flat row of features.
+///
+/// # Defaults
+/// Cross-entropy, from the clean input, a step of eps.
+///
+/// # Queries per sample
+/// At most 2 forward and 1 backward: the gradient, then the point that it leads to.
+///
+/// # Errors
+/// When the model cannot be differentiated or run, or the run was cancelled.
+///
+/// # Reference
+/// Goodfellow et al. 2015, <https://arxiv.org/abs/1412.6572>, section 4; the step after a random start is Wong et al. 2020,
+/// <https://arxiv.org/abs/2001.03994>, algorithm 3.
+///
+/// # Differences
+/// sign(0) = 0. L2 steps along g / |g|, L1 along the steepest coordinate alone, whatever the box leaves of that step. Where
+/// the gradient is identically zero the step is random. Wong et al. draw each feature from the ball as here, and step by
+/// 1.25 eps: set `rel_step` to 1.25.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Fgsm {
+    /// The loss to maximise.
+    pub loss: LossKind,
+    /// Whether to begin at a random point of the ball instead of the clean input.
+    pub random_start: bool,
+    /// The step as a share of eps.
+    pub rel_step: f64,
+}
+
+impl Default for Fgsm {
+    fn default() -> Self {
+        Self { loss: LossKind::CrossEntropy, random_start: false, rel_step: 1.0 }
+    }
+}
+
+impl Attack for Fgsm {
+    type Access = Gradient;
+
+    fn id(&self) -> &'static str {
+        "fgsm"
+    }
+
+    fn validate(&self) -> Result<()> {
+        if self.rel_step.is_finite() && self.rel_step > 0.0 {
+            return Ok(());
+        }
+        Err(Error::parameter("rel_step", self.rel_step, "expected a finite number > 0"))
+    }
+
+    fn run(&self, target: &mut Target<'_, Gradient>) -> Result<()> {
+        let ascent = Ascent {
+            loss: &self.loss,
+            steps: 1,
+            step: StepSize::Relative(self.rel_step),
+            restarts: 1,
+            random_start: self.random_start,
+            momentum: 0.0,
+            early_stop: true,
+            ignore_box: true,
+        };
+        ascent.run(target)
+    }
+}

@@ -1,0 +1,90 @@
+//! Linear models: the smallest perturbation that reaches the boundary is (w.x + b) / |w|_dual, in every norm.
+
+use ironbound::attack::{AnyAttack, Fgsm, Pgd, Sample, Session};
+use ironbound::{Aim, Bounds, Cancel, Classifier, LossKind, Norm, Threat, stream};
+use rand::RngExt;
+
+use crate::toy::Toy;
+
+const NORMS: [Norm; 3] = [Norm::L1, Norm::L2, Norm::Linf];
+
+fn dual(norm: Norm, weights: &[f32]) -> f64 {
+    let sizes = weights.iter().map(|w| f64::from(w.abs()));
+    match norm {
+        Norm::L1 => sizes.fold(0.0, f64::max),
+        Norm::L2 => sizes.map(|w| w * w).sum::<f64>().sqrt(),
+        _ => sizes.sum(),
+    }
+}
+
+fn attacks() -> Vec<(&'static str, Box<dyn AnyAttack>)> {
+    let pgd = Pgd::default();
+    vec![
+        ("fgsm", Box::new(Fgsm::default())),
+        ("fgsm margin", Box::new(Fgsm { loss: LossKind::Margin, ..Fgsm::default() })),
+        ("pgd", Box::new(pgd.clone())),
+        ("pgd from the clean input", Box::new(Pgd { random_start: false, ..pgd.clone() })),
+        ("pgd margin", Box::new(Pgd { loss: LossKind::Margin, ..pgd.clone() })),
+        ("mi-fgsm", Box::new(Pgd { momentum: 1.0, random_start: false, ..pgd })),
+    ]
+}
+
+#[test]
+fn succeed_just_above_the_optimum_and_fail_just_below() {
+    for features in [1, 2, 3, 7, 50, 200] {
+        let mut draw = stream(1, "linear", features, 0);
+        let weights: Vec<f32> = (0..features).map(|_| draw.random_range(-1.0..1.0)).collect();
+        let clean: Vec<f32> = (0..features).map(|_| draw.random_range(-1.0..1.0)).collect();
+        let dot: f32 = clean.iter().zip(&weights).map(|(x, w)| x * w).sum();
+        let model = Toy::linear(weights.clone(), 0.7 - dot, 3);
+        for (norm, aim) in
+            NORMS.iter().flat_map(|&norm| [(norm, Aim::untargeted(0)), (norm, Aim::targeted(0, 1))])
+        {
+            let optimum = 0.7 / dual(norm, &weights);
+            for (share, expected) in [(1.01, true), (0.99, false)] {
+                let threat = Threat::new(norm, optimum * share).with_bounds(Bounds::NONE);
+                let session = Session {
+                    model: &model,
+                    threat: &threat,
+                    seed: 0,
+                    query_limit: None,
+                    cancel: Cancel::default(),
+                };
+                let samples = [Sample { id: 3, clean: &clean, aim }];
+                for (name, attack) in attacks() {
+                    let outcome = attack.run(&session, &samples).unwrap().remove(0);
+                    let case = format!("{name} {norm} {features} features, {share} of the optimum");
+                    assert_eq!(outcome.success, expected, "{case}");
+                    let point = outcome.point.unwrap();
+                    let size = threat.region(3, &clean).check(&point).unwrap();
+                    assert!(!expected || size >= optimum * 0.999, "{case}: size {size}");
+                }
+            }
+        }
+    }
+}
+
+/// In a box the L1 optimum fills the steepest coordinates one after the other.
+#[test]
+fn pgd_l1_fills_the_coordinates_that_the_box_leaves() {
+    let weights = vec![1.0, 0.9, 0.8, 0.1];
+    let clean = [0.9, 0.3, 0.5, 0.5];
+    // Down from the clean input: 0.9 * 1 + 0.3 * 0.9 + 0.3 * 0.8 = 1.41 for a size of 1.5.
+    for (bias, expected) in [(1.38, true), (1.42, false)] {
+        let bias = bias - clean.iter().zip(&weights).map(|(x, w)| x * w).sum::<f32>();
+        let model = Toy::linear(weights.clone(), bias, 2);
+        assert_eq!(model.classes(), 2);
+        let threat = Threat::new(Norm::L1, 1.5);
+        let session = Session {
+            model: &model,
+            threat: &threat,
+            seed: 0,
+            query_limit: None,
+            cancel: Cancel::default(),
+        };
+        let samples = [Sample { id: 0, clean: &clean, aim: Aim::untargeted(0) }];
+        let attack = Pgd { random_start: false, ..Pgd::default() };
+        let outcome = AnyAttack::run(&attack, &session, &samples).unwrap().remove(0);
+        assert_eq!(outcome.success, expected, "bias {bias}");
+    }
+}
