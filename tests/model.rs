@@ -82,6 +82,21 @@ fn truncation_at_any_byte_never_panics() {
 }
 
 #[test]
+fn damaged_bytes_never_panic() {
+    let bytes = Fixture::linear("N", &WEIGHTS, "Softmax").bytes();
+    for index in 0..bytes.len() {
+        for flip in [0x01, 0x08, 0x80, 0xff] {
+            let mut damaged = bytes.clone();
+            damaged[index] ^= flip;
+            if let Ok(model) = Model::from_bytes(&damaged, "damaged") {
+                let inputs = values(model.features().min(1 << 16));
+                let _ = Classifier::logits(&model, &inputs, &mut vec![]);
+            }
+        }
+    }
+}
+
+#[test]
 fn outputs_that_no_node_computes_are_refused() {
     let fixture = Fixture::default().input("x", &["N", "3"]).node("Relu", &["x"], "y", &[]);
     refused(load(fixture.clone().output("z", &["N", "3"])), &["fixture", "`z`"]);

@@ -9,6 +9,7 @@ use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_hir::infer::{Factoid, InferenceFact};
 
+use super::guard::guard;
 use super::logits::{self, Logits};
 use super::options::ModelOptions;
 use super::preprocess;
@@ -60,8 +61,7 @@ impl Graph {
         refuse(name, graph)?;
         check_outputs(name, graph)?;
         let folder = folder.and_then(Path::to_str);
-        let parsed = onnx
-            .parse(&proto, folder)
+        let parsed = guard(|| onnx.parse(&proto, folder))
             .map_err(|cause| Error::model(name, "the graph cannot be read", cause))?;
         if let Some(missing) = parsed.unresolved_inputs.first() {
             return Err(Error::Model {
@@ -107,14 +107,13 @@ impl Graph {
             let model = model.into_typed()?;
             preprocess::prepend(&model, &self.preprocessing, self.axis)?.into_decluttered()
         };
-        let mut model = typed().map_err(|cause| {
+        let mut model = guard(typed).map_err(|cause| {
             Error::model(&self.name, format!("tract cannot type it for batch {batch}"), cause)
         })?;
-        let logits = logits::expose(&mut model, batch).map_err(|cause| {
+        let logits = guard(|| logits::expose(&mut model, batch)).map_err(|cause| {
             Error::model(&self.name, format!("output `{}` cannot be attacked", self.output), cause)
         })?;
-        let model = model
-            .into_decluttered()
+        let model = guard(|| model.into_decluttered())
             .map_err(|cause| Error::model(&self.name, "tract cannot simplify it", cause))?;
         Ok((model, logits))
     }
