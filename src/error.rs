@@ -142,10 +142,19 @@ impl Error {
     }
 }
 
+/// The nodes, grouped by operator in order of first occurrence.
 fn list(nodes: &[(String, String)]) -> String {
-    nodes.iter().map(|(name, op)| format!("{op} (`{name}`)")).collect::<Vec<_>>().join(", ")
+    let mut groups: Vec<(&str, Vec<&str>)> = vec![];
+    for (name, op) in nodes {
+        match groups.iter_mut().find(|(known, _)| known == op) {
+            Some((_, names)) => names.push(name),
+            None => groups.push((op, vec![name])),
+        }
+    }
+    let group = |(op, names): &(&str, Vec<&str>)| format!("{op} ({})", quoted(names));
+    groups.iter().map(group).collect::<Vec<_>>().join(", ")
 }
 
-fn quoted(names: &[String]) -> String {
-    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+fn quoted(names: &[impl AsRef<str>]) -> String {
+    names.iter().map(|name| format!("`{}`", name.as_ref())).collect::<Vec<_>>().join(", ")
 }

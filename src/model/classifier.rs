@@ -65,6 +65,19 @@ pub trait Classifier: Debug + Send + Sync {
     /// When the model cannot be run.
     fn logits(&self, inputs: &[f32], logits: &mut Vec<f32>) -> Result<()>;
 
+    /// Writes the logits of one sample, run on its own as a deployed model would run it: what a judge believes.
+    ///
+    /// # Errors
+    /// As [`logits`](Self::logits).
+    fn logits_alone(&self, input: &[f32], logits: &mut Vec<f32>) -> Result<()> {
+        self.logits(input, logits)
+    }
+
+    /// How many samples are worth running together: fewer leave it idle, more only take memory.
+    fn preferred_batch(&self) -> usize {
+        1
+    }
+
     /// Writes logits, losses and input gradients of `inputs` (`samples x features`) into `out`; one aim per sample.
     ///
     /// # Errors

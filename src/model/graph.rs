@@ -1,5 +1,6 @@
 //! From the bytes of a file to a decluttered graph for a given batch size.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use tract_onnx::Onnx;
@@ -8,6 +9,7 @@ use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_hir::infer::{Factoid, InferenceFact};
 
+use super::guard::guard;
 use super::logits::{self, Logits};
 use super::options::ModelOptions;
 use super::preprocess;
@@ -57,9 +59,9 @@ impl Graph {
                 }
             })?;
         refuse(name, graph)?;
+        check_outputs(name, graph)?;
         let folder = folder.and_then(Path::to_str);
-        let parsed = onnx
-            .parse(&proto, folder)
+        let parsed = guard(|| onnx.parse(&proto, folder))
             .map_err(|cause| Error::model(name, "the graph cannot be read", cause))?;
         if let Some(missing) = parsed.unresolved_inputs.first() {
             return Err(Error::Model {
@@ -105,14 +107,13 @@ impl Graph {
             let model = model.into_typed()?;
             preprocess::prepend(&model, &self.preprocessing, self.axis)?.into_decluttered()
         };
-        let mut model = typed().map_err(|cause| {
+        let mut model = guard(typed).map_err(|cause| {
             Error::model(&self.name, format!("tract cannot type it for batch {batch}"), cause)
         })?;
-        let logits = logits::expose(&mut model, batch).map_err(|cause| {
+        let logits = guard(|| logits::expose(&mut model, batch)).map_err(|cause| {
             Error::model(&self.name, format!("output `{}` cannot be attacked", self.output), cause)
         })?;
-        let model = model
-            .into_decluttered()
+        let model = guard(|| model.into_decluttered())
             .map_err(|cause| Error::model(&self.name, "tract cannot simplify it", cause))?;
         Ok((model, logits))
     }
@@ -126,6 +127,25 @@ fn proto(onnx: &Onnx, bytes: &[u8], name: &str) -> Result<ModelProto> {
             cause,
         )
     })
+}
+
+/// Refuses outputs that nothing computes.
+fn check_outputs(name: &str, graph: &GraphProto) -> Result<()> {
+    let computed = graph.node.iter().flat_map(|node| &node.output);
+    let given = graph.input.iter().map(|input| &input.name);
+    let known: HashSet<&String> =
+        computed.chain(given).chain(graph.initializer.iter().map(|tensor| &tensor.name)).collect();
+    match graph.output.iter().find(|output| !known.contains(&output.name)) {
+        Some(output) => Err(Error::Model {
+            model: name.into(),
+            problem: format!(
+                "no node computes the output `{}`; the file is incomplete",
+                output.name
+            ),
+            source: None,
+        }),
+        None => Ok(()),
+    }
 }
 
 /// Whether the graph convolves or pools: tract then materialises the columns of a whole batch, and loses by it.

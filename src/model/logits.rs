@@ -6,6 +6,7 @@ use tract_onnx::tract_core::ops::array::{Pad, PadMode};
 use tract_onnx::tract_core::ops::cast::{Cast, cast};
 use tract_onnx::tract_core::ops::element_wise::ElementWiseOp;
 use tract_onnx::tract_core::ops::identity::Identity;
+use tract_onnx::tract_core::ops::math::Ln;
 use tract_onnx::tract_core::ops::nn::{Sigmoid, Softmax, SoftmaxKind};
 
 /// What stood between the logits and the output.
@@ -78,37 +79,69 @@ pub(super) fn expose(model: &mut TypedModel, batch: usize) -> TractResult<Logits
 /// found there.
 fn bypass(model: &mut TypedModel) -> TractResult<(Tail, Option<String>)> {
     let mut outlet = model.output_outlets()?[0];
+    let mut logarithm = None;
     loop {
         let node = model.node(outlet.node);
-        let (Some(input), Some(tail)) = (node.inputs.first().copied(), tail_of(node)) else {
+        let (Some(input), Some(part)) = (node.inputs.first().copied(), part_of(node)) else {
             return Ok((Tail::None, None));
         };
-        if tail == Tail::None {
-            outlet = input;
-            continue;
-        }
+        let tail = match (part, logarithm) {
+            (Part::Rename, _) => {
+                outlet = input;
+                continue;
+            }
+            (Part::Logarithm, None) => {
+                logarithm = Some(outlet);
+                outlet = input;
+                continue;
+            }
+            (Part::Activation(tail), None) => tail,
+            (Part::Activation(Tail::Softmax), Some(_)) => Tail::LogSoftmax,
+            _ => return Ok((Tail::None, None)),
+        };
         let name = node.name.clone();
-        let mut patch = TypedModelPatch::new("bypass the final activation");
-        let tap = patch.tap_model(model, input)?;
-        patch.shunt_outside(model, outlet, tap)?;
-        patch.apply(model)?;
+        skip(model, outlet)?;
+        if let Some(outlet) = logarithm {
+            skip(model, outlet)?;
+        }
         return Ok((tail, Some(name)));
     }
 }
 
-/// The kind of a node that may stand between logits and output; `Tail::None` for one that changes no value.
-fn tail_of(node: &TypedNode) -> Option<Tail> {
+/// Rewires the readers of a node's output to its first input.
+fn skip(model: &mut TypedModel, outlet: OutletId) -> TractResult<()> {
+    let mut patch = TypedModelPatch::new("bypass the final activation");
+    let tap = patch.tap_model(model, model.node(outlet.node).inputs[0])?;
+    patch.shunt_outside(model, outlet, tap)?;
+    patch.apply(model)
+}
+
+/// What may stand between logits and output.
+#[derive(Clone, Copy, Debug)]
+enum Part {
+    /// Changes no value.
+    Rename,
+    /// The last step of a log-softmax, as tract's importer leaves it.
+    Logarithm,
+    Activation(Tail),
+}
+
+fn part_of(node: &TypedNode) -> Option<Part> {
     if let Some(softmax) = node.op_as::<Softmax>() {
-        return Some(match softmax.kind {
+        return Some(Part::Activation(match softmax.kind {
             SoftmaxKind::Softmax => Tail::Softmax,
             SoftmaxKind::LogSoftmax => Tail::LogSoftmax,
-        });
+        }));
     }
-    if node.op_as::<ElementWiseOp>().is_some_and(|op| op.0.is::<Sigmoid>()) {
-        return Some(Tail::Sigmoid);
+    if let Some(op) = node.op_as::<ElementWiseOp>() {
+        return if op.0.is::<Sigmoid>() {
+            Some(Part::Activation(Tail::Sigmoid))
+        } else {
+            op.0.is::<Ln>().then_some(Part::Logarithm)
+        };
     }
     let renames = node.op_is::<AxisOp>()
         || node.op_is::<Identity>()
         || node.op_as::<Cast>().is_some_and(|cast| cast.to.is_float());
-    renames.then_some(Tail::None)
+    renames.then_some(Part::Rename)
 }

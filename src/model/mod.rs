@@ -2,6 +2,7 @@
 
 mod classifier;
 mod graph;
+mod guard;
 mod job;
 mod logits;
 mod onnx;

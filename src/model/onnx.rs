@@ -176,6 +176,16 @@ impl Classifier for Model {
         self.runner.run(Job { rows, inputs, logits, backward: None })
     }
 
+    fn logits_alone(&self, input: &[f32], logits: &mut Vec<f32>) -> Result<()> {
+        let rows = self.rows(input)?;
+        logits.resize(rows * self.info.classes, 0.0);
+        self.runner.run_singly(Job { rows, inputs: input, logits, backward: None })
+    }
+
+    fn preferred_batch(&self) -> usize {
+        self.runner.preferred_batch()
+    }
+
     fn loss_and_gradient(
         &self,
         inputs: &[f32],

@@ -7,6 +7,7 @@ use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::plan::SimpleState;
 
 use super::graph::Graph;
+use super::guard::guard;
 use super::job::Job;
 use crate::error::{Error, Result};
 use crate::grad::{self, LossHead, Objective};
@@ -42,7 +43,7 @@ impl Plan {
         let prepare = || -> TractResult<Arc<TypedRunnableModel>> {
             model.into_decluttered()?.into_optimized()?.into_runnable()
         };
-        let plan = prepare().map_err(fail)?;
+        let plan = guard(prepare).map_err(fail)?;
         let shape = std::iter::once(batch).chain(graph.shape.iter().copied()).collect();
         Ok(Self { plan, shape, idle: Mutex::default() })
     }
@@ -57,7 +58,7 @@ impl Plan {
             state.turn_state.shared.insert(objective);
         }
         let inputs = Tensor::from_shape(&self.shape, job.inputs)?.into_tvalue();
-        let results = state.run(tvec![inputs])?;
+        let results = guard(|| state.run(tvec![inputs]))?;
         copy(&results, 0, job.logits)?;
         if let Some(backward) = job.backward {
             copy(&results, 1, backward.losses)?;
@@ -95,5 +96,5 @@ fn differentiate(name: &str, model: &mut TypedModel) -> Result<()> {
         let gradient = grad::backward(model, logits, head[1], input)?;
         model.select_output_outlets(&[logits, head[0], gradient])
     };
-    emit(model).map_err(fail)
+    guard(|| emit(model)).map_err(fail)
 }

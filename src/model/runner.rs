@@ -68,6 +68,20 @@ impl Runner {
         job.pieces(size).into_par_iter().try_for_each(|piece| self.run_padded(size, piece))
     }
 
+    /// Runs a job through the plan for one sample.
+    pub(super) fn run_singly(&self, job: Job<'_>) -> Result<()> {
+        if job.rows == 0 {
+            return Ok(());
+        }
+        job.pieces(1).into_par_iter().try_for_each(|one| self.run_plan(one))
+    }
+
+    /// How many samples a plan takes, as far as that is known.
+    pub(super) fn preferred_batch(&self) -> usize {
+        let settled = self.gradient.get().or(self.forward.get());
+        settled.copied().unwrap_or(self.graph.batch)
+    }
+
     /// Runs a job of at most `size` rows through the plan of that size.
     fn run_padded(&self, size: usize, job: Job<'_>) -> Result<()> {
         if job.rows == size {

@@ -1,0 +1,22 @@
+//! What several tests share.
+#![allow(dead_code, reason = "every test binary uses another part")]
+
+pub mod fixture;
+pub mod npz;
+
+use std::path::{Path, PathBuf};
+
+/// A file of the reference data beside the repository; prints what is skipped where it is absent.
+pub fn shared(path: &str) -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared").join(path);
+    if path.exists() {
+        return Some(path);
+    }
+    println!("SKIPPED: {} is not there", path.display());
+    None
+}
+
+/// Generic values in [0, 1], no two equal.
+pub fn values(len: usize) -> Vec<f32> {
+    (0..len).map(|i| ((i as f64 + 1.0) * 0.618_033_988_749_895).fract() as f32).collect()
+}

@@ -1,0 +1,195 @@
+//! Known answers on a real model: FGSM and PGD on the tiny MNIST CNN of the adversarial robustness toolbox.
+
+mod common;
+
+use std::sync::{Arc, Mutex};
+
+use approx::assert_abs_diff_eq;
+use common::{npz, shared};
+use ironbound::attack::{AnyAttack, Fgsm, Pgd, Sample, Session};
+use ironbound::{
+    Aim, Cancel, Classifier, CrossEntropy, Error, Loss, LossGradient, Model, ModelInfo, Norm,
+    Threat, argmax,
+};
+use serde_json::Value;
+
+/// A model that keeps what it was last asked about: the last iterate of an attack.
+#[derive(Debug)]
+struct Recorder {
+    model: Model,
+    last: Mutex<Vec<f32>>,
+}
+
+impl Classifier for Recorder {
+    fn info(&self) -> &ModelInfo {
+        self.model.info()
+    }
+
+    fn logits(&self, inputs: &[f32], logits: &mut Vec<f32>) -> Result<(), Error> {
+        *self.last.lock().unwrap() = inputs.to_vec();
+        Classifier::logits(&self.model, inputs, logits)
+    }
+
+    fn loss_and_gradient(
+        &self,
+        inputs: &[f32],
+        aims: &[Aim],
+        loss: &Arc<dyn Loss>,
+        out: &mut LossGradient,
+    ) -> Result<(), Error> {
+        Classifier::loss_and_gradient(&self.model, inputs, aims, loss, out)
+    }
+}
+
+struct Case {
+    model: Recorder,
+    clean: Vec<f32>,
+    labels: Vec<usize>,
+    vectors: Value,
+}
+
+impl Case {
+    fn load() -> Option<Self> {
+        let text = std::fs::read_to_string(shared("reference/vectors.json")?).unwrap();
+        let vectors: Value = serde_json::from_str(&text).unwrap();
+        let data = npz::read(&shared("reference/vectors/art_tiny_mnist.npz")?);
+        let model = Model::load(shared("reference/vectors/art_tiny_mnist.onnx")?).unwrap();
+        Some(Self {
+            model: Recorder { model, last: Mutex::default() },
+            clean: data["x"].floats(),
+            labels: data["y"].classes(),
+            vectors: vectors["art_tiny_mnist"].clone(),
+        })
+    }
+
+    /// The last iterates of an attack on all images at once.
+    fn last_iterates(&self, attack: &dyn AnyAttack, norm: Norm, eps: f64) -> Vec<f32> {
+        let features = self.model.features();
+        let threat = Threat::new(norm, eps);
+        let session = Session {
+            model: &self.model,
+            threat: &threat,
+            seed: 0,
+            query_limit: None,
+            cancel: Cancel::default(),
+        };
+        let samples: Vec<Sample<'_>> = self
+            .clean
+            .chunks_exact(features)
+            .zip(&self.labels)
+            .enumerate()
+            .map(|(id, (clean, label))| Sample { id, clean, aim: Aim::untargeted(*label) })
+            .collect();
+        attack.run(&session, &samples).unwrap();
+        let last = self.model.last.lock().unwrap().clone();
+        assert_eq!(last.len(), self.clean.len(), "every image was asked about at the end");
+        last
+    }
+
+    fn logits(&self, inputs: &[f32]) -> Vec<f32> {
+        let mut logits = vec![];
+        Classifier::logits(&self.model.model, inputs, &mut logits).unwrap();
+        logits
+    }
+
+    fn predictions(&self, inputs: &[f32]) -> Vec<usize> {
+        self.logits(inputs).chunks_exact(self.model.classes()).map(argmax).collect()
+    }
+}
+
+fn classes(value: &Value) -> Vec<usize> {
+    value.as_array().unwrap().iter().map(|class| class.as_u64().unwrap() as usize).collect()
+}
+
+fn norm(value: &Value) -> Norm {
+    value["norm"].as_str().unwrap().parse().unwrap()
+}
+
+/// Checks the statistics that a vector states of the perturbation.
+fn check_delta(case: &Case, vector: &Value, adversarial: &[f32]) {
+    let delta: Vec<f64> = adversarial
+        .iter()
+        .zip(&case.clean)
+        .map(|(after, before)| f64::from(*after) - f64::from(*before))
+        .collect();
+    let statistics = [
+        ("delta_mean", delta.iter().map(|d| d.abs()).sum::<f64>() / delta.len() as f64),
+        ("delta_min", delta.iter().copied().fold(f64::INFINITY, f64::min)),
+        ("delta_max", delta.iter().copied().fold(f64::NEG_INFINITY, f64::max)),
+    ];
+    for (name, found) in statistics {
+        if let Some(expected) = vector[name].as_f64() {
+            assert_abs_diff_eq!(found, expected, epsilon = 1e-5);
+        }
+    }
+}
+
+#[test]
+fn clean_predictions() {
+    let Some(case) = Case::load() else { return };
+    let expected = classes(&case.vectors["clean_predictions"]);
+    assert_eq!(case.predictions(&case.clean), expected);
+    assert_eq!(case.labels, expected);
+}
+
+#[test]
+fn fgsm_in_every_norm() {
+    let Some(case) = Case::load() else { return };
+    for vector in case.vectors["fgsm"].as_array().unwrap() {
+        let eps = vector["eps"].as_f64().unwrap();
+        let adversarial = case.last_iterates(&Fgsm::default(), norm(vector), eps);
+        assert_eq!(case.predictions(&adversarial), classes(&vector["predictions"]), "{vector}");
+        check_delta(&case, vector, &adversarial);
+    }
+}
+
+#[test]
+fn fgsm_by_growing_eps() {
+    let Some(case) = Case::load() else { return };
+    let vector = &case.vectors["fgsm_minimal_linf"];
+    let step = vector["eps_step"].as_f64().unwrap();
+    let mut used = vec![None; case.labels.len()];
+    let mut predictions = case.labels.clone();
+    for count in 1..=10 {
+        let eps = step * f64::from(count);
+        let adversarial = case.last_iterates(&Fgsm::default(), Norm::Linf, eps);
+        for (image, class) in case.predictions(&adversarial).into_iter().enumerate() {
+            if used[image].is_none() && class != case.labels[image] {
+                (used[image], predictions[image]) = (Some(eps), class);
+            }
+        }
+    }
+    for (found, expected) in used.iter().zip(vector["eps_used"].as_array().unwrap()) {
+        assert_abs_diff_eq!(found.unwrap(), expected.as_f64().unwrap(), epsilon = 1e-9);
+    }
+    assert_eq!(predictions, classes(&vector["predictions"]));
+}
+
+#[test]
+fn pgd_last_iterates() {
+    let Some(case) = Case::load() else { return };
+    for vector in case.vectors["pgd"].as_array().unwrap() {
+        let pgd = Pgd {
+            steps: vector["steps"].as_u64().unwrap() as usize,
+            step: vector["step"].as_f64(),
+            random_start: false,
+            early_stop: false,
+            ..Pgd::default()
+        };
+        let adversarial = case.last_iterates(&pgd, norm(vector), vector["eps"].as_f64().unwrap());
+        assert_eq!(case.predictions(&adversarial), classes(&vector["predictions"]), "{vector}");
+        check_delta(&case, vector, &adversarial);
+        let classes = case.model.classes();
+        let loss: f32 = case
+            .logits(&adversarial)
+            .chunks_exact(classes)
+            .zip(&case.labels)
+            .map(|(logits, label)| {
+                let mut gradient = vec![0.0; classes];
+                CrossEntropy.value_and_gradient(logits, Aim::untargeted(*label), &mut gradient)
+            })
+            .sum();
+        let expected = vector["sum_cross_entropy"].as_f64().unwrap();
+        assert_abs_diff_eq!(f64::from(loss), expected, epsilon = 2e-3 * expected);
+    }
+}
