@@ -23,6 +23,7 @@ pub use goal::{Aim, Goal, argmax};
 pub use loss::{CrossEntropy, Loss, LossKind, Margin};
 pub use model::{Classifier, LossGradient, Model, ModelInfo, ModelOptions, Preprocessing};
 pub use norm::{Norm, Radius};
+
 pub use report::Report;
 pub use rng::{Stream, stream};
 pub use threat::{Bounds, Budget, Region, StepSize, Threat, Violation};

@@ -7,7 +7,7 @@ use super::judge::Judge;
 use super::results::{DataInfo, Results};
 use super::scheduler::{Aimed, Samples, Scheduler};
 use super::{aims, clean, validate, warnings};
-use crate::attack::AnyAttack;
+use crate::attack::{Access, AnyAttack, Gradient};
 use crate::cancel::Cancel;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
@@ -247,10 +247,21 @@ impl<'a> Evaluation<'a> {
                 validate::inputs(samples, &threat.bounds, file)?;
             }
         }
-        if !self.threats.is_empty() && self.attacks.iter().any(|a| a.access() == "gradient") {
-            let (aim, loss) = (Aim::untargeted(samples.labels[0]), LossKind::default().loss());
-            let mut out = LossGradient::default();
-            self.model.loss_and_gradient(samples.input(0), &[aim], &loss, &mut out)?;
+        self.rehearse()
+    }
+
+    /// Runs the data set's first sample as attacks will: what cannot be run is refused now, and what a model settles
+    /// on its first run (its batch size) is settled on the same sample whatever runs first later.
+    fn rehearse(&self) -> Result<()> {
+        if self.threats.is_empty() || self.attacks.is_empty() {
+            return Ok(());
+        }
+        let first = &self.data.inputs()[..self.model.features()];
+        self.model.logits(first, &mut vec![])?;
+        if self.attacks.iter().any(|attack| attack.access() == Gradient::NAME) {
+            let label = self.data.labels()[0].min(self.model.classes() - 1);
+            let (aim, loss) = (Aim::untargeted(label), LossKind::default().loss());
+            self.model.loss_and_gradient(first, &[aim], &loss, &mut LossGradient::default())?;
         }
         Ok(())
     }

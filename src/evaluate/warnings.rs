@@ -1,6 +1,7 @@
 //! What the reader of the numbers must know.
 
 use super::results::{Attempt, Clean, Fate, Row, Warning};
+use crate::attack::{Access, Blind, Gradient};
 use crate::goal::{Aim, Goal};
 use crate::threat::Threat;
 
@@ -123,7 +124,7 @@ fn noise_beats_gradient(rows: &[Row]) -> Vec<Warning> {
     };
     let found = threats.into_iter().filter_map(|threat| {
         let ((noise, blind), (gradient, white)) =
-            best(threat, "blind").zip(best(threat, "gradient"))?;
+            best(threat, Blind::NAME).zip(best(threat, Gradient::NAME))?;
         let message = format!(
             "{} broke {noise} of {} samples within {} {}, {} only {gradient}: the gradient may be masked, so that the \
              gradient attacks say little",
