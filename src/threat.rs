@@ -360,14 +360,16 @@ impl Region<'_> {
                 self.norm.step(point, gradient, |_| size, bounds);
             }
             (Radius::Scalar(eps), StepSize::Relative(share)) => {
-                self.norm.step(point, gradient, |_| share * eps, bounds);
+                let size = (share * eps).min(f64::MAX);
+                self.norm.step(point, gradient, |_| size, bounds);
             }
             (Radius::PerFeature(radii), size) => {
                 let share = match size {
                     StepSize::Relative(share) => share,
                     StepSize::Absolute(size) => size / self.radius.largest().max(f64::MIN_POSITIVE),
                 };
-                self.norm.step(point, gradient, |feature| share * radii[feature], bounds);
+                let size = |feature: usize| (share * radii[feature]).min(f64::MAX);
+                self.norm.step(point, gradient, size, bounds);
             }
         }
     }

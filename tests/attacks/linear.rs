@@ -1,7 +1,7 @@
 //! Linear models: the smallest perturbation that reaches the boundary is (w.x + b) / |w|_dual, in every norm.
 
-use ironbound::attack::{AnyAttack, Fgsm, Pgd, Sample, Session};
-use ironbound::{Aim, Bounds, Cancel, Classifier, LossKind, Norm, Threat, stream};
+use ironbound::attack::{AnyAttack, Fgsm, Pgd, Sample};
+use ironbound::{Aim, Bounds, LossKind, Norm, Threat, stream};
 use rand::RngExt;
 
 use crate::toy::Toy;
@@ -43,13 +43,7 @@ fn succeed_just_above_the_optimum_and_fail_just_below() {
             let optimum = 0.7 / dual(norm, &weights);
             for (share, expected) in [(1.01, true), (0.99, false)] {
                 let threat = Threat::new(norm, optimum * share).with_bounds(Bounds::NONE);
-                let session = Session {
-                    model: &model,
-                    threat: &threat,
-                    seed: 0,
-                    query_limit: None,
-                    cancel: Cancel::default(),
-                };
+                let session = model.session(&threat);
                 let samples = [Sample { id: 3, clean: &clean, aim }];
                 for (name, attack) in attacks() {
                     let outcome = attack.run(&session, &samples).unwrap().remove(0);
@@ -73,15 +67,8 @@ fn pgd_l1_fills_the_coordinates_that_the_box_leaves() {
     for (bias, expected) in [(1.38, true), (1.42, false)] {
         let bias = bias - clean.iter().zip(&weights).map(|(x, w)| x * w).sum::<f32>();
         let model = Toy::linear(weights.clone(), bias, 2);
-        assert_eq!(model.classes(), 2);
         let threat = Threat::new(Norm::L1, 1.5);
-        let session = Session {
-            model: &model,
-            threat: &threat,
-            seed: 0,
-            query_limit: None,
-            cancel: Cancel::default(),
-        };
+        let session = model.session(&threat);
         let samples = [Sample { id: 0, clean: &clean, aim: Aim::untargeted(0) }];
         let attack = Pgd { random_start: false, ..Pgd::default() };
         let outcome = AnyAttack::run(&attack, &session, &samples).unwrap().remove(0);
