@@ -47,14 +47,7 @@ impl FromStr for Budget {
 
     /// Reads "0.031" as well as "8/255".
     fn from_str(text: &str) -> Result<Self, Error> {
-        let number = |text: &str| text.trim().parse::<f64>().ok();
-        let eps = match text.split_once('/') {
-            Some((over, under)) => {
-                number(over).zip(number(under)).map(|(over, under)| over / under)
-            }
-            None => number(text),
-        };
-        match eps {
+        match parse_number(text) {
             Some(eps) if eps.is_finite() && eps >= 0.0 => Ok(Self::Scalar(eps)),
             _ => {
                 Err(Error::parameter("eps", text, "expected a number >= 0, such as 0.031 or 8/255"))
@@ -63,9 +56,20 @@ impl FromStr for Budget {
     }
 }
 
+/// A number or a fraction: "0.031" or "8/255".
+pub(crate) fn parse_number(text: &str) -> Option<f64> {
+    let number = |text: &str| text.trim().parse::<f64>().ok();
+    match text.split_once('/') {
+        Some((over, under)) => Some(number(over)? / number(under)?),
+        None => number(text),
+    }
+}
+
 /// The smallest and largest value of each feature.
+///
+/// In JSON, which has no infinities, an infinite end is `null`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(into = "StoredBounds", from = "StoredBounds")]
 pub enum Bounds {
     /// One pair for every feature, either end possibly infinite.
     Uniform(f32, f32),
@@ -83,6 +87,46 @@ impl Bounds {
         match self {
             Self::Uniform(lower, upper) => (*lower, *upper),
             Self::PerFeature(pairs) => pairs[feature],
+        }
+    }
+}
+
+/// An end, or none where it is infinite.
+type StoredPair = (Option<f32>, Option<f32>);
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum StoredBounds {
+    Uniform(Option<f32>, Option<f32>),
+    PerFeature(Vec<StoredPair>),
+}
+
+impl From<Bounds> for StoredBounds {
+    fn from(bounds: Bounds) -> Self {
+        let finite = |end: f32| end.is_finite().then_some(end);
+        match bounds {
+            Bounds::Uniform(lower, upper) => Self::Uniform(finite(lower), finite(upper)),
+            Bounds::PerFeature(pairs) => {
+                let stored = |(lower, upper)| (finite(lower), finite(upper));
+                Self::PerFeature(pairs.into_iter().map(stored).collect())
+            }
+        }
+    }
+}
+
+impl From<StoredBounds> for Bounds {
+    fn from(stored: StoredBounds) -> Self {
+        let pair = |(lower, upper): StoredPair| {
+            (lower.unwrap_or(f32::NEG_INFINITY), upper.unwrap_or(f32::INFINITY))
+        };
+        match stored {
+            StoredBounds::Uniform(lower, upper) => {
+                let (lower, upper) = pair((lower, upper));
+                Self::Uniform(lower, upper)
+            }
+            StoredBounds::PerFeature(pairs) => {
+                Self::PerFeature(pairs.into_iter().map(pair).collect())
+            }
         }
     }
 }

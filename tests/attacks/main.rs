@@ -5,6 +5,7 @@
 
 mod accounting;
 mod linear;
+mod noise;
 mod regions;
 mod settings;
 mod toy;

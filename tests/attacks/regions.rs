@@ -320,6 +320,21 @@ fn l0_keeps_the_first_of_equal_changes() {
     assert_eq!(point, [1.0, -2.0, 0.0, 0.0]);
 }
 
+#[test]
+fn a_small_budget_is_not_lost_beside_a_large_change() {
+    let clean = [0.0_f32; 2];
+    for norm in [Norm::L1, Norm::L2, Norm::Linf] {
+        let threat = Threat::new(norm, 1e-3).with_bounds(Bounds::NONE);
+        let region = threat.region(0, &clean);
+        for large in [1.0, 1e30, f32::MAX, f32::INFINITY] {
+            let mut point = [-large, 1e-5];
+            region.project(&mut point);
+            let size = region.check(&point).unwrap();
+            assert!(size > 0.999_999e-3 && point[0] < -0.999_9e-3, "{norm} {large}: {point:?}");
+        }
+    }
+}
+
 /// Imagenet-sized input, all features far away: the threshold is found in few passes.
 #[test]
 fn l1_projection_of_a_large_sample() {

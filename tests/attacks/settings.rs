@@ -160,3 +160,28 @@ fn threats_that_do_not_fit_are_refused_by_field() {
         threat.validate(samples, features, classes).unwrap();
     }
 }
+
+#[test]
+fn threats_are_stored_with_their_infinite_bounds() {
+    let half = Bounds::PerFeature(vec![(f32::NEG_INFINITY, 1.0), (0.1, 0.2)]);
+    for bounds in [Bounds::NONE, Bounds::default(), half] {
+        let threat = Threat::new(Norm::L2, 0.5).with_bounds(bounds);
+        let text = serde_json::to_string(&threat).unwrap();
+        assert_eq!(serde_json::from_str::<Threat>(&text).unwrap(), threat, "{text}");
+    }
+    let short: Threat =
+        serde_json::from_value(json!({"norm": "linf", "budget": {"scalar": 0.1}})).unwrap();
+    assert_eq!(short, Threat::new(Norm::Linf, 0.1));
+    let typo = json!({"norm": "linf", "budget": {"scalar": 0.1}, "bound": null});
+    assert!(serde_json::from_value::<Threat>(typo).is_err());
+}
+
+#[test]
+fn budgets_are_numbers_and_fractions() {
+    assert_eq!("8/255".parse::<Budget>().unwrap(), Budget::Scalar(8.0 / 255.0));
+    assert_eq!(" 0.5 ".parse::<Budget>().unwrap(), Budget::Scalar(0.5));
+    for text in ["", "-1", "1/0", "0/0", "nan", "inf", "8/", "1/2/3", "eight"] {
+        let message = text.parse::<Budget>().unwrap_err().to_string();
+        assert!(message.starts_with(&format!("`eps` is {text}: expected a number")), "{message}");
+    }
+}
