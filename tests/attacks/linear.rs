@@ -76,7 +76,7 @@ fn pgd_l1_fills_the_coordinates_that_the_box_leaves() {
     }
 }
 
-/// With budgets per feature the optimum of the linear model is the sum of |w_i| eps_i.
+/// With budgets per feature the optimum of the linear model is the sum of `|w_i| eps_i`.
 #[test]
 fn budgets_per_feature_and_per_sample_are_used_up() {
     let (weights, clean) = ([1.0, -2.0, 4.0], [0.5_f32; 3]);
