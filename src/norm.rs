@@ -84,8 +84,10 @@ impl Norm {
             }
             Self::Linf => {
                 for (feature, (&c, x)) in clean.iter().zip(point).enumerate() {
-                    let eps = radius.at(feature);
-                    *x = x.max(move_within(c, -eps)).min(move_within(c, eps));
+                    let (change, eps) = (f64::from(*x) - f64::from(c), radius.at(feature));
+                    if change.abs() > eps {
+                        *x = move_within(c, eps.copysign(change));
+                    }
                 }
             }
         }

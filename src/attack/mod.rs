@@ -30,6 +30,47 @@ spec::attacks! {
 ///
 /// An attack proposes: it asks its [`Target`] about points, and the target remembers the best point that it was
 /// ever asked about. Nothing that an attack returns is believed.
+///
+/// # Example: an attack of one's own
+///
+/// One random corner per sample. Because it serializes, it is an [`AnyAttack`] as well, which the evaluator runs.
+///
+/// ```
+/// use ironbound::attack::{AnyAttack, Attack, Blind, Target};
+/// use ironbound::{Result, StepSize};
+///
+/// #[derive(Debug, serde::Serialize)]
+/// struct Corner;
+///
+/// impl Attack for Corner {
+///     type Access = Blind;
+///
+///     fn id(&self) -> &'static str {
+///         "corner"
+///     }
+///
+///     fn validate(&self) -> Result<()> {
+///         Ok(())
+///     }
+///
+///     fn run(&self, target: &mut Target<'_, Blind>) -> Result<()> {
+///         let mut slots: Vec<usize> = (0..target.len()).collect();
+///         target.retain_open(&mut slots);
+///         for slot in slots {
+///             let region = target.region(slot);
+///             let (mut point, mut direction) = (region.clean.to_vec(), region.clean.to_vec());
+///             region.random_direction(&mut target.stream(slot, 0), &mut direction);
+///             region.step(&mut point, &direction, StepSize::Relative(1.0));
+///             region.project(&mut point);
+///             target.submit(&[slot], &point)?;
+///         }
+///         Ok(())
+///     }
+/// }
+///
+/// let attack: Box<dyn AnyAttack> = Box::new(Corner);
+/// assert_eq!((attack.id(), attack.access()), ("corner", "blind"));
+/// ```
 pub trait Attack: Debug + Send + Sync {
     /// What the attack may ask the target.
     type Access: Access;

@@ -4,6 +4,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Number, Value};
 
 use crate::error::{Error, Result};
+use crate::threat::parse_number;
 
 /// Turns rows `"id" => Type` into [`AttackSpec`](super::AttackSpec).
 macro_rules! attacks {
@@ -129,12 +130,7 @@ pub(super) fn parse<T: DeserializeOwned>(id: &str, parameters: &str) -> Result<T
 }
 
 fn value(text: &str) -> Value {
-    let fraction = || {
-        let (over, under) = text.split_once('/')?;
-        Some(over.trim().parse::<f64>().ok()? / under.trim().parse::<f64>().ok()?)
-    };
-    let number =
-        || text.parse().ok().or_else(fraction).and_then(Number::from_f64).map(Value::Number);
+    let number = || parse_number(text).and_then(Number::from_f64).map(Value::Number);
     match text {
         "true" => Value::Bool(true),
         "false" => Value::Bool(false),

@@ -68,7 +68,32 @@ impl Outcome {
 
 /// The oracle over one batch of samples, called slots 0 to [`len`](Self::len).
 ///
-/// Points are rows of `features` values; every query takes the slots that the rows belong to.
+/// Points are rows of `features` values; every query takes the slots that the rows belong to, in any order, a slot as
+/// often as wanted. What an attack may ask is part of the type: one that declares
+/// [`Decision`](super::Decision) cannot read logits.
+///
+/// ```
+/// # use ironbound::{Result, attack::{Decision, Score, Target}};
+/// fn scores(target: &mut Target<'_, Score>, point: &[f32]) -> Result<()> {
+///     target.logits(&[0], point, &mut vec![])
+/// }
+/// ```
+///
+/// ```compile_fail
+/// # use ironbound::{Result, attack::{Decision, Score, Target}};
+/// fn scores(target: &mut Target<'_, Decision>, point: &[f32]) -> Result<()> {
+///     target.logits(&[0], point, &mut vec![])
+/// }
+/// ```
+///
+/// The same for losses and gradients with anything but [`Gradient`]:
+///
+/// ```compile_fail
+/// # use ironbound::{LossGradient, LossKind, Result, attack::{Score, Target}};
+/// fn gradients(target: &mut Target<'_, Score>, point: &[f32]) -> Result<()> {
+///     target.loss_and_gradient(&[0], point, &LossKind::Margin.loss(), &mut LossGradient::default())
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Target<'a, A: Access> {
     session: &'a Session<'a>,

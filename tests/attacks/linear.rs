@@ -1,7 +1,7 @@
 //! Linear models: the smallest perturbation that reaches the boundary is (w.x + b) / |w|_dual, in every norm.
 
-use ironbound::attack::{AnyAttack, Fgsm, Pgd, Sample, Session};
-use ironbound::{Aim, Bounds, Cancel, Classifier, LossKind, Norm, Threat, stream};
+use ironbound::attack::{AnyAttack, Fgsm, Pgd, Sample};
+use ironbound::{Aim, Bounds, Budget, LossKind, Norm, Threat, stream};
 use rand::RngExt;
 
 use crate::toy::Toy;
@@ -43,13 +43,7 @@ fn succeed_just_above_the_optimum_and_fail_just_below() {
             let optimum = 0.7 / dual(norm, &weights);
             for (share, expected) in [(1.01, true), (0.99, false)] {
                 let threat = Threat::new(norm, optimum * share).with_bounds(Bounds::NONE);
-                let session = Session {
-                    model: &model,
-                    threat: &threat,
-                    seed: 0,
-                    query_limit: None,
-                    cancel: Cancel::default(),
-                };
+                let session = model.session(&threat);
                 let samples = [Sample { id: 3, clean: &clean, aim }];
                 for (name, attack) in attacks() {
                     let (mut outcomes, ended) = attack.run(&session, &samples);
@@ -75,18 +69,35 @@ fn pgd_l1_fills_the_coordinates_that_the_box_leaves() {
     for (bias, expected) in [(1.38, true), (1.42, false)] {
         let bias = bias - clean.iter().zip(&weights).map(|(x, w)| x * w).sum::<f32>();
         let model = Toy::linear(weights.clone(), bias, 2);
-        assert_eq!(model.classes(), 2);
         let threat = Threat::new(Norm::L1, 1.5);
-        let session = Session {
-            model: &model,
-            threat: &threat,
-            seed: 0,
-            query_limit: None,
-            cancel: Cancel::default(),
-        };
+        let session = model.session(&threat);
         let samples = [Sample { id: 0, clean: &clean, aim: Aim::untargeted(0) }];
         let attack = Pgd { random_start: false, ..Pgd::default() };
         let outcome = AnyAttack::run(&attack, &session, &samples).0.remove(0);
         assert_eq!(outcome.success, expected, "bias {bias}");
+    }
+}
+
+/// With budgets per feature the optimum of the linear model is the sum of `|w_i| eps_i`.
+#[test]
+fn budgets_per_feature_and_per_sample_are_used_up() {
+    let (weights, clean) = ([1.0, -2.0, 4.0], [0.5_f32; 3]);
+    let reach = 0.1 + 2.0 * 0.2 + 4.0 * 0.05;
+    for (share, expected) in [(0.99_f64, true), (1.01, false)] {
+        let lead = reach * share;
+        let model = Toy::linear(weights.to_vec(), lead as f32 - 1.5, 2);
+        let mut per_feature = Threat::new(Norm::Linf, 0.0);
+        per_feature.budget = Budget::PerFeature(vec![0.1, 0.2, 0.05]);
+        let mut per_sample = Threat::new(Norm::Linf, 0.0);
+        per_sample.budget = Budget::PerSample(vec![0.0, lead / 7.0 * 1.01, lead / 7.0 * 0.99]);
+        let aim = Aim::untargeted(0);
+        let samples = [0, 1, 2].map(|id| Sample { id, clean: &clean, aim });
+        for (name, attack) in attacks() {
+            let one = attack.run(&model.session(&per_feature), &samples[..1]).unwrap();
+            assert_eq!(one[0].success, expected, "{name} {share}");
+            let all = attack.run(&model.session(&per_sample), &samples).unwrap();
+            let found: Vec<bool> = all.iter().map(|outcome| outcome.success).collect();
+            assert_eq!(found, [false, true, false], "{name}");
+        }
     }
 }

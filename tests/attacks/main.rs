@@ -1,4 +1,12 @@
 //! Attacks and threat regions on models whose answers are known in closed form.
 
+#![expect(clippy::float_cmp, reason = "feasibility and repeatability are exact")]
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
+mod accounting;
 mod linear;
+mod noise;
+mod regions;
+mod settings;
 mod toy;
+mod vectors;

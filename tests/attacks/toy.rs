@@ -3,7 +3,9 @@
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-use ironbound::{Aim, Classifier, Loss, LossGradient, ModelInfo, Result};
+use ironbound::attack::Session;
+use ironbound::{Aim, Cancel, Classifier, Loss, LossGradient, ModelInfo, Result, Threat, stream};
+use rand::RngExt;
 
 type Forward = Box<dyn Fn(&[f32]) -> Vec<f32> + Send + Sync>;
 type Backward = Box<dyn Fn(&[f32], &[f32]) -> Vec<f32> + Send + Sync>;
@@ -51,10 +53,51 @@ impl Toy {
         Self::new(features, classes, forward, backward)
     }
 
+    /// tanh units with random weights: smooth, curved, and no two samples alike.
+    pub(crate) fn curved(features: usize, classes: usize) -> Self {
+        const UNITS: usize = 8;
+        let mut draw = stream(7, "curved", features, classes);
+        let mut weights = |rows: usize, columns: usize| -> Vec<Vec<f32>> {
+            let mut row = || (0..columns).map(|_| draw.random_range(-2.0..2.0)).collect();
+            (0..rows).map(|_| row()).collect()
+        };
+        let (inner, outer) = (weights(UNITS, features), weights(classes, UNITS));
+        let hidden = {
+            let inner = inner.clone();
+            move |x: &[f32]| -> Vec<f32> { inner.iter().map(|row| dot(row, x).tanh()).collect() }
+        };
+        let forward = {
+            let (hidden, outer) = (hidden.clone(), outer.clone());
+            move |x: &[f32]| {
+                let h = hidden(x);
+                outer.iter().map(|row| dot(row, &h)).collect()
+            }
+        };
+        let backward = move |x: &[f32], c: &[f32]| {
+            let mut gradient = vec![0.0; features];
+            for (unit, h) in hidden(x).into_iter().enumerate() {
+                let above: f32 = outer.iter().zip(c).map(|(row, c)| row[unit] * c).sum();
+                let slope = above * (1.0 - h * h);
+                gradient.iter_mut().zip(&inner[unit]).for_each(|(g, w)| *g += slope * w);
+            }
+            gradient
+        };
+        Self::new(features, classes, forward, backward)
+    }
+
     /// The same logits everywhere.
     pub(crate) fn constant(features: usize, logits: Vec<f32>) -> Self {
         let classes = logits.len();
         Self::new(features, classes, move |_| logits.clone(), move |_, _| vec![0.0; features])
+    }
+
+    pub(crate) fn session<'a>(&'a self, threat: &'a Threat) -> Session<'a> {
+        Session { model: self, threat, seed: 0, query_limit: None, cancel: Cancel::default() }
+    }
+
+    /// The forward passes asked for so far, one row each.
+    pub(crate) fn rows(&self) -> usize {
+        self.calls().iter().map(|call| call.inputs.len() / self.features()).sum()
     }
 
     pub(crate) fn calls(&self) -> Vec<Call> {
@@ -65,6 +108,10 @@ impl Toy {
         assert!(!inputs.is_empty(), "an empty batch needs no model call");
         self.calls.lock().unwrap().push(Call { gradient, inputs: inputs.to_vec() });
     }
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
 impl fmt::Debug for Toy {

@@ -1,12 +1,20 @@
 //! One rule per operator of tract's decluttered op set. The table below is the list of what can be differentiated.
 
 mod binary;
+mod conv;
+mod deconv;
+mod downsample;
+mod einsum;
+mod kernel;
+mod pool;
 
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::binary::{BinMiniOp, TypedBinOp};
+use tract_onnx::tract_core::ops::cnn::{Conv, Deconv, MaxPool, SumPool};
+use tract_onnx::tract_core::ops::einsum::EinSum;
 use tract_onnx::tract_core::ops::element_wise::{ElementWiseMiniOp, ElementWiseOp};
-use tract_onnx::tract_core::ops::math;
+use tract_onnx::tract_core::ops::{Downsample, math};
 
 use super::tape::Tape;
 
@@ -100,5 +108,13 @@ fn is_elt<T: ElementWiseMiniOp>(op: &dyn TypedOp) -> bool {
 }
 
 /// The table: alphabetical, one line per operator.
-static RULES: &[Rule] =
-    &[bin::<math::Add>("Add", binary::add), zero("Floor", is_elt::<math::Floor>)];
+static RULES: &[Rule] = &[
+    bin::<math::Add>("Add", binary::add),
+    op::<Conv>("Conv", conv::conv),
+    op::<Deconv>("Deconv", deconv::deconv),
+    op::<Downsample>("Downsample", downsample::downsample),
+    op::<EinSum>("EinSum", einsum::einsum),
+    zero("Floor", is_elt::<math::Floor>),
+    op::<MaxPool>("MaxPool", pool::max_pool),
+    op::<SumPool>("SumPool", pool::sum_pool),
+];

@@ -1,0 +1,53 @@
+//! The kernels of transposed convolutions.
+
+use tract_onnx::prelude::*;
+use tract_onnx::tract_core::internal::*;
+use tract_onnx::tract_core::ops::cnn::KernelFormat;
+
+use crate::grad::tape::Tape;
+
+/// Swaps the input and output channels of a convolution kernel, within each group, and gives it the format `OIHW`.
+///
+/// A constant kernel stays one: the work is done here, not in every run.
+pub(super) fn transposed(
+    tape: &mut Tape<'_>,
+    kernel: OutletId,
+    format: KernelFormat,
+    group: usize,
+) -> TractResult<OutletId> {
+    let fact = tape.fact(kernel)?.clone();
+    ensure!(fact.is_plain() && fact.datum_type.is_float(), "its kernel is quantised");
+    let shape = tape.shape(kernel)?;
+    let mut ops = format.kernel_as_group_o_i_h_w_ops(&shape, group);
+    ops.push(AxisOp::Move(1, 2));
+    let in_channels = format.input_channels(&shape, group).into_owned();
+    ops.push(AxisOp::Reshape(
+        0,
+        tvec!(group.to_dim(), (in_channels / group).to_dim()),
+        tvec!(in_channels.to_dim()),
+    ));
+    if let Some(konst) = fact.konst {
+        let mut tensor = konst.into_tensor();
+        for op in &ops {
+            op.change_tensor(&mut tensor, false)?;
+        }
+        return tape.constant(tensor);
+    }
+    ops.into_iter().try_fold(kernel, |outlet, op| tape.emit(op, &[outlet]))
+}
+
+/// Reverses the spatial axes of a constant kernel of format `OIHW`; `None` when it is not constant.
+pub(super) fn flipped(tape: &mut Tape<'_>, kernel: OutletId) -> TractResult<Option<OutletId>> {
+    let Some(konst) = tape.fact(kernel)?.konst.clone() else {
+        return Ok(None);
+    };
+    let mut tensor = konst.into_tensor();
+    for axis in 2..tensor.rank() {
+        let slices: Vec<Tensor> = (0..tensor.shape()[axis])
+            .rev()
+            .map(|at| tensor.slice(axis, at, at + 1))
+            .collect::<TractResult<_>>()?;
+        tensor = Tensor::stack_tensors(axis, &slices)?;
+    }
+    tape.constant(tensor).map(Some)
+}

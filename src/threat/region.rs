@@ -1,0 +1,192 @@
+//! The geometry of what the attacker may do to one sample.
+
+use rand_distr::{Distribution, StandardNormal};
+
+use super::Bounds;
+use crate::norm::{Norm, Radius};
+use crate::rng::Stream;
+
+/// The points that an attacker may choose for one sample: ball, box and mask.
+#[derive(Clone, Copy, Debug)]
+pub struct Region<'a> {
+    /// The clean input, the ball's centre.
+    pub clean: &'a [f32],
+    /// The ball's norm.
+    pub norm: Norm,
+    /// The ball's radius.
+    pub radius: Radius<'a>,
+    /// The box.
+    pub bounds: &'a Bounds,
+    /// The features that may change.
+    pub mask: Option<&'a [bool]>,
+}
+
+/// How far one step goes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum StepSize {
+    /// In the units of the data. Where features have budgets of their own, the step of the largest one.
+    Absolute(f64),
+    /// As a share of the budget.
+    Relative(f64),
+}
+
+impl Region<'_> {
+    /// The perturbation's size in f64, whether or not the point is feasible.
+    #[must_use]
+    pub fn distance(&self, point: &[f32]) -> f64 {
+        self.norm.size(self.clean, point)
+    }
+
+    /// The perturbation's size in f64, if `point` lies in ball and box and leaves the masked features alone.
+    ///
+    /// # Errors
+    /// What the point violates.
+    #[expect(clippy::float_cmp, reason = "a masked feature is exactly the clean one")]
+    pub fn check(&self, point: &[f32]) -> Result<f64, Violation> {
+        if point.len() != self.clean.len() {
+            return Err(Violation::Length { found: point.len(), expected: self.clean.len() });
+        }
+        for (feature, (&x, &c)) in point.iter().zip(self.clean).enumerate() {
+            let (lower, upper) = self.bounds.at(feature);
+            if !x.is_finite() {
+                return Err(Violation::NotFinite(feature));
+            }
+            if x < lower || x > upper {
+                return Err(Violation::OutOfBounds(feature));
+            }
+            if !self.is_free(feature) && x != c {
+                return Err(Violation::Masked(feature));
+            }
+            if let Radius::PerFeature(radii) = self.radius {
+                let (size, eps) = ((f64::from(x) - f64::from(c)).abs(), radii[feature]);
+                if size > eps {
+                    return Err(Violation::TooLarge { size, eps });
+                }
+            }
+        }
+        let (size, eps) = (self.distance(point), self.radius.largest());
+        if size > eps { Err(Violation::TooLarge { size, eps }) } else { Ok(size) }
+    }
+
+    /// Moves `point` into the region: masked features back to the clean value, the rest to the nearest point of the
+    /// ball around the clean input, then into the box. [`check`](Self::check) accepts the result, and a point that it
+    /// accepts is left as it is.
+    ///
+    /// A NaN becomes the clean value, an infinity the largest finite one.
+    pub fn project(&self, point: &mut [f32]) {
+        if self.radius.largest() <= 0.0 {
+            return point.copy_from_slice(self.clean);
+        }
+        for (feature, (&c, x)) in self.clean.iter().zip(&mut *point).enumerate() {
+            if !self.is_free(feature) || x.is_nan() {
+                *x = c;
+            }
+            *x = x.clamp(f32::MIN, f32::MAX);
+        }
+        self.norm.project(self.clean, point, self.radius);
+        match self.bounds {
+            Bounds::Uniform(lower, upper) => {
+                point.iter_mut().for_each(|x| *x = x.max(*lower).min(*upper));
+            }
+            Bounds::PerFeature(pairs) => {
+                for (x, (lower, upper)) in point.iter_mut().zip(pairs) {
+                    *x = x.max(*lower).min(*upper);
+                }
+            }
+        }
+    }
+
+    /// Makes a gradient fit for [`step`](Self::step): zero where it is masked or NaN, finite where it is infinite.
+    /// Says whether anything is left of it.
+    pub fn restrict(&self, gradient: &mut [f32]) -> bool {
+        let mut any = false;
+        for (feature, g) in gradient.iter_mut().enumerate() {
+            if g.is_nan() || !self.is_free(feature) {
+                *g = 0.0;
+            }
+            *g = g.clamp(f32::MIN, f32::MAX);
+            any |= *g != 0.0;
+        }
+        any
+    }
+
+    /// Moves `point` one step along the norm's steepest ascent for a [restricted](Self::restrict) gradient. The result
+    /// may lie outside the region: [`project`](Self::project) it.
+    ///
+    /// Linf: every feature by the size along the gradient's sign, sign(0) = 0; features with budgets of their own move
+    /// in proportion to them. L2: along g / |g|. L1: the steepest coordinate by the size; one that meets its bound
+    /// leaves the rest of the size to the next steepest.
+    pub fn step(&self, point: &mut [f32], gradient: &[f32], size: StepSize) {
+        let bounds = |feature| self.bounds.at(feature);
+        match (self.radius, size) {
+            (Radius::Scalar(_), StepSize::Absolute(size)) => {
+                self.norm.step(point, gradient, |_| size, bounds);
+            }
+            (Radius::Scalar(eps), StepSize::Relative(share)) => {
+                let size = (share * eps).min(f64::MAX);
+                self.norm.step(point, gradient, |_| size, bounds);
+            }
+            (Radius::PerFeature(radii), size) => {
+                let share = match size {
+                    StepSize::Relative(share) => share,
+                    StepSize::Absolute(size) => size / self.radius.largest().max(f64::MIN_POSITIVE),
+                };
+                let size = |feature: usize| (share * radii[feature]).min(f64::MAX);
+                self.norm.step(point, gradient, size, bounds);
+            }
+        }
+    }
+
+    /// Writes a random point into `point`: uniform in the ball over the free features, then clipped to the box.
+    pub fn random_point(&self, stream: &mut Stream, point: &mut [f32]) {
+        point.copy_from_slice(self.clean);
+        let bounds = |feature| self.bounds.at(feature);
+        let free = |feature| self.is_free(feature);
+        self.norm.random_point(self.clean, point, self.radius, free, bounds, stream);
+        self.project(point);
+    }
+
+    /// Writes a direction that favours none over the free features (Gaussian), to stand in for a zero gradient.
+    pub fn random_direction(&self, stream: &mut Stream, direction: &mut [f32]) {
+        for (feature, g) in direction.iter_mut().enumerate() {
+            *g = if self.is_free(feature) { StandardNormal.sample(stream) } else { 0.0 };
+        }
+    }
+
+    /// Whether a feature may change.
+    #[must_use]
+    pub fn is_free(&self, feature: usize) -> bool {
+        self.mask.is_none_or(|mask| mask[feature])
+    }
+}
+
+/// How a point leaves its region.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Violation {
+    /// The point has another number of features.
+    #[error("the point has {found} features, expected {expected}")]
+    Length {
+        /// The point's.
+        found: usize,
+        /// The clean input's.
+        expected: usize,
+    },
+    /// A value is NaN or infinite.
+    #[error("feature {0} is not finite")]
+    NotFinite(usize),
+    /// A value lies outside the bounds.
+    #[error("feature {0} is out of bounds")]
+    OutOfBounds(usize),
+    /// A masked feature changed.
+    #[error("feature {0} is masked and changed")]
+    Masked(usize),
+    /// The perturbation is too large.
+    #[error("the perturbation's size is {size}, more than {eps}")]
+    TooLarge {
+        /// Its size, or that of the feature at fault where features have budgets of their own.
+        size: f64,
+        /// The budget.
+        eps: f64,
+    },
+}

@@ -1,0 +1,290 @@
+//! What the target counts, limits and keeps.
+
+use ironbound::attack::{
+    AnyAttack, Attack, AttackSpec, Fgsm, Gradient, Noise, NoiseKind, Outcome, Pgd, Sample, Session,
+    Target,
+};
+use ironbound::{Aim, Bounds, Error, Norm, Result, Threat, stream};
+use rand::RngExt;
+use serde::Serialize;
+
+use crate::toy::Toy;
+
+const FEATURES: usize = 12;
+const NORMS: [Norm; 3] = [Norm::L1, Norm::L2, Norm::Linf];
+
+fn cleans(count: usize) -> Vec<Vec<f32>> {
+    let mut draw = stream(3, "cleans", 0, 0);
+    (0..count).map(|_| (0..FEATURES).map(|_| draw.random_range(0.0..1.0)).collect()).collect()
+}
+
+fn samples(cleans: &[Vec<f32>]) -> Vec<Sample<'_>> {
+    let aim = |i: usize| {
+        if i.is_multiple_of(3) { Aim::targeted(i % 4, (i + 1) % 4) } else { Aim::untargeted(i % 4) }
+    };
+    cleans.iter().enumerate().map(|(i, clean)| Sample { id: 10 * i, clean, aim: aim(i) }).collect()
+}
+
+fn attacks() -> Vec<Box<dyn AnyAttack>> {
+    let pgd = Pgd { steps: 6, restarts: 3, ..Pgd::default() };
+    let mut all: Vec<Box<dyn AnyAttack>> =
+        AttackSpec::all().into_iter().map(|attack| Box::new(attack) as _).collect();
+    all.push(Box::new(Fgsm { random_start: true, rel_step: 1.25, ..Fgsm::default() }));
+    all.push(Box::new(Pgd { momentum: 0.9, random_start: false, ..pgd.clone() }));
+    all.push(Box::new(Pgd { early_stop: false, ..pgd }));
+    let kinds =
+        [NoiseKind::Gaussian, NoiseKind::Laplace, NoiseKind::Sign, NoiseKind::SaltAndPepper];
+    for kind in kinds {
+        all.push(Box::new(Noise { kind, ..Noise::default() }));
+    }
+    all
+}
+
+fn budget(norm: Norm) -> f64 {
+    match norm {
+        Norm::L1 => 0.6,
+        Norm::L2 => 0.25,
+        _ => 0.08,
+    }
+}
+
+#[test]
+fn outcomes_do_not_depend_on_the_batch() {
+    let model = Toy::curved(FEATURES, 4);
+    let cleans = cleans(9);
+    let samples = samples(&cleans);
+    for norm in NORMS {
+        let threat = Threat::new(norm, budget(norm));
+        let session = model.session(&threat);
+        for attack in attacks() {
+            let together = attack.run(&session, &samples).unwrap();
+            let broken = together.iter().filter(|outcome| outcome.success).count();
+            println!("{norm} {attack:?}: {broken} of {} broken", samples.len());
+            let mut order: Vec<usize> = (0..samples.len()).collect();
+            order.reverse();
+            order.swap(1, 5);
+            let shuffled: Vec<Sample<'_>> = order.iter().map(|&i| samples[i]).collect();
+            let shuffled = attack.run(&session, &shuffled).unwrap();
+            for (position, &i) in order.iter().enumerate() {
+                assert_eq!(shuffled[position], together[i], "{norm} {attack:?}");
+                let alone = attack.run(&session, &samples[i..=i]).unwrap();
+                assert_eq!(alone[0], together[i], "{norm} {attack:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_point_asked_about_is_feasible_and_the_input_is_left_alone() {
+    let cleans = cleans(4);
+    let before = cleans.clone();
+    let mask: Vec<bool> = (0..FEATURES).map(|i| i % 3 != 1).collect();
+    for norm in NORMS {
+        let threat = Threat::new(norm, budget(norm)).with_mask(mask.clone());
+        for (attack, sample) in
+            attacks().iter().flat_map(|a| samples(&cleans).into_iter().map(move |s| (a, s)))
+        {
+            let model = Toy::curved(FEATURES, 4);
+            let outcome = attack.run(&model.session(&threat), &[sample]).unwrap().remove(0);
+            let region = threat.region(sample.id, sample.clean);
+            for row in model.calls().iter().flat_map(|call| call.inputs.chunks(FEATURES)) {
+                assert!(region.check(row).is_ok(), "{norm} {attack:?}: {:?}", region.check(row));
+                assert!(
+                    row.iter().zip(sample.clean).zip(&mask).all(|((x, c), free)| *free || x == c)
+                );
+            }
+            assert_eq!(outcome.forward as usize, model.rows(), "{norm} {attack:?}");
+        }
+    }
+    assert_eq!(cleans, before);
+}
+
+#[test]
+fn no_budget_leaves_the_clean_input() {
+    let model = Toy::curved(FEATURES, 4);
+    let cleans = cleans(3);
+    for norm in NORMS {
+        let threat = Threat::new(norm, 0.0);
+        for attack in attacks() {
+            for (outcome, clean) in
+                attack.run(&model.session(&threat), &samples(&cleans)).unwrap().iter().zip(&cleans)
+            {
+                assert_eq!(outcome.point.as_ref(), Some(clean), "{norm} {attack:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn query_limits_hold_and_stop_nothing() {
+    let cleans = cleans(5);
+    let threat = Threat::new(Norm::Linf, 0.02);
+    for limit in 0..16 {
+        for attack in attacks() {
+            let model = Toy::curved(FEATURES, 4);
+            let session = Session { query_limit: Some(limit), ..model.session(&threat) };
+            let outcomes = attack.run(&session, &samples(&cleans)).unwrap();
+            assert!(
+                outcomes.iter().all(|outcome| outcome.queries() <= limit),
+                "{limit} {attack:?}"
+            );
+            let used = outcomes.iter().map(|outcome| outcome.queries()).max();
+            let wanted = if attack.id() == "fgsm" { limit.min(3) } else { limit.min(10) };
+            assert!(
+                used >= Some(wanted) || outcomes.iter().all(|o| o.success),
+                "{limit} {attack:?}: {used:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_broken_sample_is_not_asked_about_again() {
+    // Sample 0 is on the wrong side from the start; sample 1 is out of reach.
+    let cleans = [vec![0.0], vec![1.0]];
+    let samples: Vec<Sample<'_>> =
+        (0..2).map(|id| Sample { id, clean: &cleans[id], aim: Aim::untargeted(0) }).collect();
+    let threat = Threat::new(Norm::Linf, 0.01);
+    for attack in [&Pgd { restarts: 2, ..Pgd::default() } as &dyn AnyAttack, &Noise::default()] {
+        let model = Toy::linear(vec![1.0], -0.5, 2);
+        let outcomes = attack.run(&model.session(&threat), &samples).unwrap();
+        assert!(outcomes[0].success && !outcomes[1].success);
+        assert_eq!(outcomes[0].forward, 1, "{attack:?}");
+        let calls = model.calls();
+        assert_eq!(calls[0].inputs.len(), 2);
+        assert!(calls[1..].iter().all(|call| call.inputs.len() == 1), "{attack:?}");
+    }
+}
+
+#[test]
+fn a_success_at_the_random_start_is_kept() {
+    // Broken everywhere but near the clean input, and the gradient leads back there.
+    let margin = |x: &[f32]| 0.1 - (x[0] - 0.5).abs();
+    let back = |x: &[f32], c: &[f32]| vec![(c[1] - c[0]) * -(x[0] - 0.5).signum()];
+    let model = Toy::new(1, 2, move |x| vec![margin(x), 0.0], back);
+    let threat = Threat::new(Norm::Linf, 0.4);
+    let attack = Pgd { early_stop: false, ..Pgd::default() };
+    let aim = Aim::untargeted(0);
+    let mut found = 0;
+    for id in 0..20 {
+        let samples = [Sample { id, clean: &[0.5], aim }];
+        let outcome = AnyAttack::run(&attack, &model.session(&threat), &samples).unwrap().remove(0);
+        let calls = model.calls();
+        let run = &calls[calls.len() - 41..];
+        assert!(margin(&run[40].inputs) >= 0.0, "the last iterate is not a success");
+        assert_eq!(outcome.success, run.iter().any(|call| margin(&call.inputs) < 0.0));
+        if outcome.success {
+            let successes = run.iter().map(|call| call.inputs[0]).filter(|&x| margin(&[x]) < 0.0);
+            let closest = successes.map(|x| (x - 0.5).abs()).fold(f32::INFINITY, f32::min);
+            assert!(((outcome.point.unwrap()[0] - 0.5).abs() - closest).abs() < 1e-7);
+            found += 1;
+        }
+    }
+    assert!(found > 10, "{found} random starts were successes");
+}
+
+#[test]
+fn a_logit_that_is_not_finite_closes_its_slot_only() {
+    let forward = |x: &[f32]| vec![1.0, if x[0] > 0.6 { f32::NAN } else { 0.0 }];
+    let cleans = [vec![0.2], vec![0.9], vec![0.3]];
+    let samples: Vec<Sample<'_>> =
+        (0..3).map(|id| Sample { id, clean: &cleans[id], aim: Aim::untargeted(0) }).collect();
+    let threat = Threat::new(Norm::Linf, 0.1);
+    for attack in attacks() {
+        let model = Toy::new(1, 2, forward, |_, c| vec![c[0]]);
+        let outcomes = attack.run(&model.session(&threat), &samples).unwrap();
+        let (class, value) = outcomes[1].non_finite.unwrap();
+        assert!(class == 1 && value.is_nan() && outcomes[1].point.is_none());
+        assert_eq!(outcomes[1].forward, 1, "{attack:?}");
+        assert!(outcomes[0].forward > 1 && outcomes[0].non_finite.is_none());
+        assert_eq!(outcomes[0].forward, outcomes[2].forward);
+    }
+}
+
+#[test]
+fn zero_gradients_are_counted_and_the_point_still_moves() {
+    let cleans = cleans(3);
+    for norm in NORMS {
+        let model = Toy::constant(FEATURES, vec![1.0, 0.0, 0.0, 0.0]);
+        let threat = Threat::new(norm, budget(norm));
+        let samples: Vec<Sample<'_>> = cleans
+            .iter()
+            .enumerate()
+            .map(|(id, clean)| Sample { id, clean, aim: Aim::untargeted(0) })
+            .collect();
+        let attack = Pgd { random_start: false, ..Pgd::default() };
+        let outcomes = AnyAttack::run(&attack, &model.session(&threat), &samples).unwrap();
+        assert!(outcomes.iter().all(|outcome| outcome.zero_gradients == 40));
+        let last = model.calls().pop().unwrap();
+        for ((sample, point), other) in samples
+            .iter()
+            .zip(last.inputs.chunks(FEATURES))
+            .zip(last.inputs.chunks(FEATURES).skip(1))
+        {
+            let size = threat.region(sample.id, sample.clean).check(point).unwrap();
+            assert!(size > 0.1 * budget(norm), "{norm}: moved by {size}");
+            assert_ne!(point, other);
+        }
+    }
+}
+
+#[test]
+fn gradients_that_overflowed_still_give_a_step() {
+    let model = Toy::new(3, 2, |_| vec![1.0, 0.0], |_, _| vec![f32::NAN, f32::INFINITY, -1.0]);
+    for (norm, expected) in [
+        (Norm::Linf, [0.5, 0.75, 0.25]),
+        (Norm::L2, [0.5, 0.75, 0.5]),
+        (Norm::L1, [0.5, 0.75, 0.5]),
+    ] {
+        let threat = Threat::new(norm, 0.25);
+        let samples = [Sample { id: 0, clean: &[0.5; 3], aim: Aim::untargeted(0) }];
+        AnyAttack::run(&Fgsm::default(), &model.session(&threat), &samples).unwrap();
+        assert_eq!(model.calls().pop().unwrap().inputs, expected);
+    }
+}
+
+/// Asks in ways that an attack should not.
+#[derive(Debug, Serialize)]
+struct Careless {
+    slots: Vec<usize>,
+    values: usize,
+}
+
+impl Attack for Careless {
+    type Access = Gradient;
+
+    fn id(&self) -> &'static str {
+        "careless"
+    }
+
+    fn validate(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn run(&self, target: &mut Target<'_, Gradient>) -> Result<()> {
+        target.submit(&self.slots, &vec![0.5; self.values])
+    }
+}
+
+#[test]
+fn a_target_refuses_what_it_cannot_count() {
+    let model = Toy::constant(2, vec![1.0, 0.0]);
+    let threat = Threat::new(Norm::Linf, 1.0).with_bounds(Bounds::NONE);
+    let session = Session { query_limit: Some(2), ..model.session(&threat) };
+    let samples = [Sample { id: 8, clean: &[0.0; 2], aim: Aim::untargeted(0) }];
+    let ask = |slots: &[usize], values| {
+        AnyAttack::run(&Careless { slots: slots.to_vec(), values }, &session, &samples)
+    };
+    assert_eq!(ask(&[0, 0], 4).unwrap()[0].forward, 2, "a slot may occur twice in a query");
+    let refused = ask(&[0, 0, 0], 6).unwrap_err();
+    assert!(matches!(refused, Error::QueryLimit { sample: 8, limit: 2 }), "{refused}");
+    let refused = ask(&[0], 3).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "`points` is 3 long: expected slots x features, that is 2 values"
+    );
+    assert_eq!(ask(&[], 0).unwrap(), vec![Outcome::default()]);
+    session.cancel.cancel();
+    assert!(matches!(ask(&[0], 2), Err(Error::Cancelled)));
+    assert!(matches!(AnyAttack::run(&Pgd::default(), &session, &samples), Err(Error::Cancelled)));
+}

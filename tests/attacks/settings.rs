@@ -1,0 +1,187 @@
+//! Parameters: their names, their checks, and what a user reads when they are wrong.
+
+use std::sync::Arc;
+
+use ironbound::attack::{AnyAttack, AttackSpec, Fgsm, Noise, Pgd};
+use ironbound::{Bounds, Budget, Goal, LossKind, Margin, Norm, Threat};
+use serde_json::json;
+
+fn refused(text: &str) -> String {
+    text.parse::<AttackSpec>().unwrap_err().to_string()
+}
+
+#[test]
+fn command_lines_name_attacks_and_parameters() {
+    let attack: AttackSpec =
+        "pgd:steps=7, restarts=2,loss=margin,rel_step=8/255,early_stop=false".parse().unwrap();
+    let AttackSpec::Pgd(pgd) = &attack else { panic!("{attack:?}") };
+    assert_eq!((pgd.steps, pgd.restarts, pgd.early_stop), (7, 2, false));
+    assert!(matches!(pgd.loss, LossKind::Margin));
+    assert_eq!(pgd.rel_step, Some(8.0 / 255.0));
+    assert_eq!(attack.params()["momentum"], 0.0, "defaults are on record");
+    for id in AttackSpec::IDS {
+        let attack: AttackSpec = id.parse().unwrap();
+        assert_eq!((attack.id(), format!("{id}:").parse::<AttackSpec>().unwrap().id()), (*id, *id));
+    }
+    assert_eq!(
+        "noise:kind=salt-and-pepper,draws=3".parse::<AttackSpec>().unwrap().access(),
+        "blind"
+    );
+    assert_eq!("fgsm:rel_step=1".parse::<AttackSpec>().unwrap().params()["rel_step"], 1.0);
+}
+
+#[test]
+fn command_line_errors_say_what_is_possible() {
+    assert_eq!(refused("pdg"), "unknown attack `pdg`, expected one of `fgsm`, `noise`, `pgd`");
+    let unknown = refused("pgd:stepz=3");
+    assert!(
+        unknown.starts_with(
+            "`pgd:stepz` is 3: unknown field `stepz`, expected one of `steps`, `step`"
+        ),
+        "{unknown}"
+    );
+    let wrong = refused("pgd:restarts=2,steps=many");
+    assert!(
+        wrong.starts_with("`pgd:steps` is many: ") && wrong.contains("expected usize"),
+        "{wrong}"
+    );
+    let negative = refused("pgd:steps=-3");
+    assert!(negative.starts_with("`pgd:steps` is -3: "), "{negative}");
+    let variant = refused("pgd:loss=hinge");
+    assert!(variant.contains("expected `cross-entropy` or `margin`"), "{variant}");
+    assert_eq!(refused("pgd:steps"), "`pgd` is steps: expected parameter=value");
+    assert_eq!(refused("pgd:steps=1,steps=2"), "`pgd:steps` is 2: given twice");
+    assert!(refused("pgd:rel_step=1/0").starts_with("`pgd:rel_step` is 1/0: "));
+    for text in ["pdg", "pgd:stepz=3", "pgd:steps=many", "noise:kind=pink"] {
+        assert!(!refused(text).contains('\n'));
+    }
+}
+
+#[test]
+fn configuration_files_say_the_same() {
+    let attack: AttackSpec = serde_json::from_value(json!({"attack": "pgd", "steps": 3})).unwrap();
+    assert_eq!(attack.params()["steps"], 3);
+    let stored = serde_json::to_value(&attack).unwrap();
+    assert_eq!(stored["attack"], "pgd");
+    let again: AttackSpec = serde_json::from_value(stored).unwrap();
+    assert_eq!(again.params(), attack.params());
+    let typo = serde_json::from_value::<AttackSpec>(json!({"attack": "pgd", "stepz": 3}));
+    assert!(
+        typo.unwrap_err().to_string().contains("unknown field `stepz`, expected one of `steps`")
+    );
+    let typo = serde_json::from_value::<AttackSpec>(json!({"attack": "pdg"}));
+    assert!(typo.unwrap_err().to_string().contains("expected one of `fgsm`, `noise`, `pgd`"));
+}
+
+#[test]
+fn the_table_is_in_order_and_its_defaults_are_valid() {
+    assert!(AttackSpec::IDS.is_sorted());
+    let all = AttackSpec::all();
+    assert_eq!(all.iter().map(AnyAttack::id).collect::<Vec<_>>(), AttackSpec::IDS);
+    assert!(all.iter().all(|attack| attack.validate().is_ok()));
+    assert_eq!(AttackSpec::from(Noise::default()).id(), "noise");
+}
+
+#[test]
+fn parameters_out_of_range_are_named() {
+    let pgd = Pgd::default();
+    let cases: Vec<(&str, Box<dyn AnyAttack>)> = vec![
+        ("`steps` is 0", Box::new(Pgd { steps: 0, ..pgd.clone() })),
+        ("`restarts` is 0", Box::new(Pgd { restarts: 0, ..pgd.clone() })),
+        ("`step` is -1", Box::new(Pgd { step: Some(-1.0), ..pgd.clone() })),
+        ("`rel_step` is NaN", Box::new(Pgd { rel_step: Some(f64::NAN), ..pgd.clone() })),
+        (
+            "`step` is 0.1: `rel_step` is 0.2 as well",
+            Box::new(Pgd { step: Some(0.1), rel_step: Some(0.2), ..pgd.clone() }),
+        ),
+        ("`momentum` is -0.5", Box::new(Pgd { momentum: -0.5, ..pgd })),
+        ("`rel_step` is inf", Box::new(Fgsm { rel_step: f64::INFINITY, ..Fgsm::default() })),
+        ("`draws` is 0", Box::new(Noise { draws: 0, ..Noise::default() })),
+    ];
+    for (expected, attack) in cases {
+        let message = attack.validate().unwrap_err().to_string();
+        assert!(message.starts_with(expected), "{message}");
+    }
+}
+
+#[test]
+fn a_loss_of_ones_own_is_recorded_by_name() {
+    let attack = Pgd { loss: LossKind::Custom(Arc::new(Margin)), ..Pgd::default() };
+    assert_eq!(attack.params()["loss"], "margin");
+}
+
+#[test]
+fn threats_that_do_not_fit_are_refused_by_field() {
+    let linf = Threat::new(Norm::Linf, 0.1);
+    let (samples, features, classes) = (3, 2, 4);
+    let with = |budget| Threat { budget, ..linf.clone() };
+    let cases = [
+        ("`norm` is l0", Threat::new(Norm::L0, 2.0)),
+        ("`eps` is -1", Threat::new(Norm::L2, -1.0)),
+        ("`eps` is NaN", Threat::new(Norm::L2, f64::NAN)),
+        ("`eps` is inf", Threat::new(Norm::L2, f64::INFINITY)),
+        (
+            "`eps` is 2 long: expected one number per sample, that is 3",
+            with(Budget::PerSample(vec![0.1; 2])),
+        ),
+        ("`eps[1]` is NaN", with(Budget::PerSample(vec![0.1, f64::NAN, 0.1]))),
+        (
+            "`eps` is 3 long: expected one number per feature, that is 2",
+            with(Budget::PerFeature(vec![0.1; 3])),
+        ),
+        (
+            "`eps` is per feature",
+            Threat { norm: Norm::L2, ..with(Budget::PerFeature(vec![0.1; 2])) },
+        ),
+        ("`bounds` is (1, 0)", linf.clone().with_bounds(Bounds::Uniform(1.0, 0.0))),
+        ("`bounds` is (NaN, 1)", linf.clone().with_bounds(Bounds::Uniform(f32::NAN, 1.0))),
+        ("`bounds` is 1 long", linf.clone().with_bounds(Bounds::PerFeature(vec![(0.0, 1.0)]))),
+        (
+            "`bounds[1]` is (2, 1)",
+            linf.clone().with_bounds(Bounds::PerFeature(vec![(0.0, 1.0), (2.0, 1.0)])),
+        ),
+        ("`mask` is 1 long", linf.clone().with_mask(vec![true])),
+        ("`goal` is 4: the model has 4 classes, 0 to 3", linf.clone().with_goal(Goal::Class(4))),
+        ("`goal` is 1 long", linf.clone().with_goal(Goal::PerSample(vec![0]))),
+        ("`goal[2]` is 9", linf.clone().with_goal(Goal::PerSample(vec![0, 1, 9]))),
+    ];
+    for (expected, threat) in cases {
+        let message = threat.validate(samples, features, classes).unwrap_err().to_string();
+        assert!(message.starts_with(expected), "{message}");
+    }
+    let fine = [
+        linf.clone(),
+        linf.clone().with_bounds(Bounds::NONE).with_mask(vec![true, false]),
+        Threat::new(Norm::L1, 0.0),
+        with(Budget::PerFeature(vec![0.0, 1.0])),
+        linf.with_goal(Goal::PerSample(vec![0, 3, 1])),
+    ];
+    for threat in fine {
+        threat.validate(samples, features, classes).unwrap();
+    }
+}
+
+#[test]
+fn threats_are_stored_with_their_infinite_bounds() {
+    let half = Bounds::PerFeature(vec![(f32::NEG_INFINITY, 1.0), (0.1, 0.2)]);
+    for bounds in [Bounds::NONE, Bounds::default(), half] {
+        let threat = Threat::new(Norm::L2, 0.5).with_bounds(bounds);
+        let text = serde_json::to_string(&threat).unwrap();
+        assert_eq!(serde_json::from_str::<Threat>(&text).unwrap(), threat, "{text}");
+    }
+    let short: Threat =
+        serde_json::from_value(json!({"norm": "linf", "budget": {"scalar": 0.1}})).unwrap();
+    assert_eq!(short, Threat::new(Norm::Linf, 0.1));
+    let typo = json!({"norm": "linf", "budget": {"scalar": 0.1}, "bound": null});
+    assert!(serde_json::from_value::<Threat>(typo).is_err());
+}
+
+#[test]
+fn budgets_are_numbers_and_fractions() {
+    assert_eq!("8/255".parse::<Budget>().unwrap(), Budget::Scalar(8.0 / 255.0));
+    assert_eq!(" 0.5 ".parse::<Budget>().unwrap(), Budget::Scalar(0.5));
+    for text in ["", "-1", "1/0", "0/0", "nan", "inf", "8/", "1/2/3", "eight"] {
+        let message = text.parse::<Budget>().unwrap_err().to_string();
+        assert!(message.starts_with(&format!("`eps` is {text}: expected a number")), "{message}");
+    }
+}
