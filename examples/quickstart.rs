@@ -5,7 +5,7 @@ use ironbound::{Dataset, Evaluation, Model, Norm, Report, Result, Threat};
 
 fn main() -> Result<()> {
     let model = Model::load("examples/assets/digits_cnn.onnx")?;
-    let data = Dataset::load("examples/assets/digits_test.npz")?;
+    let data = Dataset::from_npz("examples/assets/digits_test.npz")?;
 
     let results = Evaluation::new(&model, &data)
         .threat(Threat::new(Norm::Linf, 0.05))

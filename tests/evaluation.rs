@@ -27,7 +27,7 @@ fn assert_invariants(results: &Results, model: &Linear, inputs: &[f32]) {
     for row in &results.rows {
         for (index, attempt) in row.attempts.iter().enumerate() {
             let clean = &inputs[index * features..][..features];
-            let (id, label) = (results.offset + index, results.labels[index]);
+            let (id, label) = (results.ids[index], results.labels[index]);
             assert_eq!(attempt.fate == Fate::Broken, attempt.adversarial.is_some());
             if let Some(found) = &attempt.adversarial {
                 let size = row.threat.norm.size(clean, &found.point);
@@ -110,7 +110,7 @@ proptest! {
         for (row, part) in plain.rows.iter().zip(&shard.rows) {
             prop_assert_eq!(&row.attempts[7..16], &part.attempts[..]);
         }
-        prop_assert_eq!(data.inputs(), &inputs[..]);
+        prop_assert_eq!(data.values(), &inputs[..]);
     }
 }
 

@@ -57,12 +57,12 @@ impl<'a> Request<'a> {
                 std::fs::metadata(data)
                     .map_err(|source| Error::Io { path: data.clone(), source })?;
                 let model = Model::load_with(model, &self.options)?;
-                let data = Dataset::load(data)?;
+                let data = Dataset::from_npz(data)?;
                 Ok((model, data))
             }
             _ => {
                 let model = Model::from_bytes_with(MODEL, "digits_cnn.onnx", &self.options)?;
-                let data = Dataset::from_bytes(DATA, "digits_test.npz")?;
+                let data = Dataset::npz_from_bytes("digits_test.npz", DATA, "x", "y")?;
                 Ok((model, data))
             }
         }

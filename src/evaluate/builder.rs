@@ -194,7 +194,7 @@ impl<'a> Evaluation<'a> {
             partial,
             model: self.model.info().clone(),
             data: DataInfo { path: self.data.path().into(), sha256: self.data.sha256().into() },
-            offset: samples.offset,
+            ids: samples.ids.to_vec(),
             labels: samples.labels.to_vec(),
             clean,
             rows,
@@ -222,10 +222,10 @@ impl<'a> Evaluation<'a> {
         }
         let end = self.limit.map_or(total, |limit| total.min(self.offset.saturating_add(limit)));
         Ok(Samples {
-            inputs: &self.data.inputs()[self.offset * features..end * features],
+            inputs: &self.data.values()[self.offset * features..end * features],
             labels: &self.data.labels()[self.offset..end],
+            ids: &self.data.ids()[self.offset..end],
             features,
-            offset: self.offset,
         })
     }
 
@@ -237,8 +237,10 @@ impl<'a> Evaluation<'a> {
             return Err(Error::parameter("batch", 0, "expected at least 1"));
         }
         self.attacks.iter().try_for_each(|attack| attack.validate())?;
+        // Lists of one value per sample are looked up by a sample's index in its file.
+        let total = self.data.ids().iter().max().map_or(0, |last| last + 1);
         for threat in &self.threats {
-            threat.validate(self.data.len(), features, classes)?;
+            threat.validate(total, features, classes)?;
         }
         let file = self.data.path();
         validate::labels(samples, classes, file)?;
@@ -256,7 +258,7 @@ impl<'a> Evaluation<'a> {
         if self.threats.is_empty() || self.attacks.is_empty() {
             return Ok(());
         }
-        let first = &self.data.inputs()[..self.model.features()];
+        let first = &self.data.values()[..self.model.features()];
         self.model.logits(first, &mut vec![])?;
         if self.attacks.iter().any(|attack| attack.access() == Gradient::NAME) {
             let label = self.data.labels()[0].min(self.model.classes() - 1);

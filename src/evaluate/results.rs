@@ -138,8 +138,8 @@ pub struct Results {
     pub model: ModelInfo,
     /// The data.
     pub data: DataInfo,
-    /// The index in the data set of the first sample.
-    pub offset: usize,
+    /// Each sample's index in the data set.
+    pub ids: Vec<usize>,
     /// The true class of each sample.
     pub labels: Vec<usize>,
     /// Each sample without an attack.

@@ -20,8 +20,8 @@ pub(super) struct Samples<'a> {
     pub(super) labels: &'a [usize],
     /// Features of one sample.
     pub(super) features: usize,
-    /// The index in the data set of the first sample.
-    pub(super) offset: usize,
+    /// Each sample's index in the data set.
+    pub(super) ids: &'a [usize],
 }
 
 impl<'a> Samples<'a> {
@@ -31,7 +31,7 @@ impl<'a> Samples<'a> {
 
     /// The index in the data set of a sample of the run.
     pub(super) fn id(self, index: usize) -> usize {
-        self.offset + index
+        self.ids[index]
     }
 
     pub(super) fn input(self, index: usize) -> &'a [f32] {

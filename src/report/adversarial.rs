@@ -37,7 +37,7 @@ pub fn save_adversarial(results: &Results, path: impl AsRef<Path>) -> Result<usi
         let flat = &[count];
         array(&mut npz, "y", flat, found.iter().map(|f| results.labels[f.1] as i64))?;
         array(&mut npz, "prediction", flat, found.iter().map(|f| f.2.prediction as i64))?;
-        array(&mut npz, "sample", flat, found.iter().map(|f| (results.offset + f.1) as i64))?;
+        array(&mut npz, "sample", flat, found.iter().map(|f| results.ids[f.1] as i64))?;
         array(&mut npz, "row", flat, found.iter().map(|f| f.0 as i64))?;
         array(&mut npz, "eps", flat, found.iter().map(|f| eps(f.0)))?;
         array(&mut npz, "distance", flat, found.iter().map(|f| f.2.distance))?;

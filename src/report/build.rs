@@ -3,7 +3,7 @@
 use super::record::{
     AttackRow, CleanRow, DataRecord, ModelRecord, Queries, Report, SCHEMA, WarningRecord, WorstCase,
 };
-use crate::evaluate::{Fate, Results, Row};
+use crate::evaluate::{Clean, Fate, Results, Row};
 use crate::goal::Goal;
 use crate::metrics::{Tally, spread, wilson95, worst_case};
 use crate::threat::Threat;
@@ -29,10 +29,10 @@ impl Report {
                 path: results.data.path.clone(),
                 sha256: results.data.sha256.clone(),
                 samples: results.labels.len(),
-                offset: results.offset,
+                offset: results.ids.first().copied().unwrap_or(0),
             },
             clean: clean(results),
-            attacks: results.rows.iter().map(|row| attack(row, results.offset)).collect(),
+            attacks: results.rows.iter().map(|row| attack(row, &results.ids)).collect(),
             worst_case: worst_cases(results),
             warnings: results
                 .warnings
@@ -45,12 +45,11 @@ impl Report {
 
 fn clean(results: &Results) -> CleanRow {
     let all = &results.clean;
-    let ids = |keep: &dyn Fn(usize) -> bool| {
-        (0..all.len()).filter(|&index| keep(index)).map(|index| results.offset + index).collect()
+    let ids = |keep: &dyn Fn(&Clean) -> bool| -> Vec<usize> {
+        all.iter().zip(&results.ids).filter(|(clean, _)| keep(clean)).map(|(_, id)| *id).collect()
     };
-    let errors: Vec<usize> = ids(&|index| all[index].error.is_some());
-    let unreached: Vec<usize> =
-        ids(&|index| all[index].error.is_none() && all[index].prediction.is_none());
+    let errors = ids(&|clean| clean.error.is_some());
+    let unreached = ids(&|clean| clean.error.is_none() && clean.prediction.is_none());
     let correct = all.iter().filter(|clean| clean.correct).count();
     let finished = all.len() - unreached.len();
     CleanRow {
@@ -62,7 +61,7 @@ fn clean(results: &Results) -> CleanRow {
     }
 }
 
-fn attack(row: &Row, offset: usize) -> AttackRow {
+fn attack(row: &Row, ids: &[usize]) -> AttackRow {
     let fates = row.fates();
     let tally = Tally::of(fates.iter().copied());
     let distances: Vec<f64> =
@@ -85,8 +84,8 @@ fn attack(row: &Row, offset: usize) -> AttackRow {
         },
         distance: spread(&distances).into(),
         robust: robust(&fates),
-        errors: errors(&fates, offset),
-        unreached: unreached(&fates, offset),
+        errors: errors(&fates, ids),
+        unreached: unreached(&fates, ids),
     }
 }
 
@@ -110,8 +109,8 @@ fn worst_cases(results: &Results) -> Vec<WorstCase> {
             robust_accuracy: tally.robust_accuracy(),
             interval: tally.interval(),
             robust: robust(&fates),
-            errors: errors(&fates, results.offset),
-            unreached: unreached(&fates, results.offset),
+            errors: errors(&fates, &results.ids),
+            unreached: unreached(&fates, &results.ids),
         }
     };
     threats.into_iter().map(one).collect()
@@ -121,17 +120,16 @@ fn robust(fates: &[Fate]) -> Vec<bool> {
     fates.iter().map(|fate| *fate == Fate::Robust).collect()
 }
 
-fn errors(fates: &[Fate], offset: usize) -> Vec<usize> {
-    ids(fates, offset, |fate| matches!(fate, Fate::Failed | Fate::Unusable))
+fn errors(fates: &[Fate], ids: &[usize]) -> Vec<usize> {
+    which(fates, ids, |fate| matches!(fate, Fate::Failed | Fate::Unusable))
 }
 
-fn unreached(fates: &[Fate], offset: usize) -> Vec<usize> {
-    ids(fates, offset, |fate| fate == Fate::Unreached)
+fn unreached(fates: &[Fate], ids: &[usize]) -> Vec<usize> {
+    which(fates, ids, |fate| fate == Fate::Unreached)
 }
 
-fn ids(fates: &[Fate], offset: usize, keep: impl Fn(Fate) -> bool) -> Vec<usize> {
-    let kept = fates.iter().enumerate().filter(|(_, fate)| keep(**fate));
-    kept.map(|(index, _)| offset + index).collect()
+fn which(fates: &[Fate], ids: &[usize], keep: impl Fn(Fate) -> bool) -> Vec<usize> {
+    fates.iter().zip(ids).filter(|(fate, _)| keep(**fate)).map(|(_, id)| *id).collect()
 }
 
 fn goal(goal: &Goal) -> String {

@@ -100,5 +100,6 @@ pub fn samples(model: &Linear, seed: u64, count: usize) -> (Vec<f32>, Vec<usize>
 }
 
 pub fn dataset(inputs: Vec<f32>, labels: Vec<usize>, features: usize) -> Dataset {
-    Dataset::from_parts(inputs, labels, vec![features])
+    let x = ndarray::Array2::from_shape_vec((labels.len(), features), inputs).unwrap();
+    Dataset::from_arrays(x.view(), &labels).unwrap()
 }
