@@ -93,6 +93,15 @@ fn the_text_says_it_all() {
 }
 
 #[test]
+fn rows_of_the_same_attack_are_told_apart() {
+    let mut report = Report::new(&results());
+    assert!(!report.to_text().contains("draws"));
+    report.attacks[1].params["draws"] = 7.into();
+    let text = report.to_text();
+    assert!(text.contains("noise:draws=2 ") && text.contains("noise:draws=7 "), "{text}");
+}
+
+#[test]
 fn adversarial_points_are_a_data_set() {
     let results = results();
     let folder = tempfile::tempdir().unwrap();

@@ -1,10 +1,11 @@
 //! What to evaluate, and how.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::events::{Observer, Plan, Silent};
 use super::judge::Judge;
-use super::results::{DataInfo, Results};
+use super::results::{DataInfo, Fate, Results};
 use super::scheduler::{Aimed, Samples, Scheduler};
 use super::{aims, clean, validate, warnings};
 use crate::attack::{Access, AnyAttack, Gradient};
@@ -15,7 +16,7 @@ use crate::goal::Aim;
 use crate::loss::LossKind;
 use crate::model::{Classifier, LossGradient};
 use crate::norm::Norm;
-use crate::threat::Threat;
+use crate::threat::{Bounds, Threat};
 
 /// An evaluation: a model, labelled samples, threats and attacks.
 ///
@@ -48,7 +49,8 @@ impl std::fmt::Debug for Evaluation<'_> {
 }
 
 impl<'a> Evaluation<'a> {
-    /// An evaluation of `model` on `data`.
+    /// An evaluation of `model` on `data`, whose samples are brought into the shape of the model's input where that is
+    /// unambiguous: see [`Dataset::reshaped_for`].
     #[must_use]
     pub fn new(model: &'a dyn Classifier, data: &'a Dataset) -> Self {
         Self {
@@ -148,8 +150,10 @@ impl<'a> Evaluation<'a> {
     }
 
     fn run_here(&self) -> Result<Results> {
-        let samples = self.samples()?;
-        self.validate(samples)?;
+        let data = self.data()?;
+        self.validate(&data)?;
+        let samples = self.samples(&data)?;
+        self.rehearse(&data)?;
         let judge = Judge { model: self.model };
         let plan = Plan { samples: samples.len(), rows: self.threats.len() * self.attacks.len() };
         self.observer.started(plan);
@@ -160,13 +164,12 @@ impl<'a> Evaluation<'a> {
 
         let aims: Vec<Vec<Option<Aim>>> =
             self.threats.iter().map(|threat| self.aims(threat, samples, &logits)).collect();
-        let batch = self.batch.unwrap_or_else(|| self.model.preferred_batch().max(1));
         let scheduler = Scheduler {
             judge,
             samples,
             clean: &clean,
             seed: self.seed,
-            batch,
+            batch: self.batch.unwrap_or_else(|| self.model.preferred_batch().max(1)),
             query_limit: self.query_limit,
             cancel: &self.cancel,
             observer: self.observer,
@@ -179,21 +182,21 @@ impl<'a> Evaluation<'a> {
         }
         // A request that came when everything was done interrupted nothing.
         let partial = finished < samples.len()
-            || rows.iter().any(|row| row.fates().contains(&super::Fate::Unreached));
+            || rows.iter().any(|row| row.fates().contains(&Fate::Unreached));
         let goals: Vec<_> = self
             .threats
             .iter()
             .zip(&aims)
             .map(|(threat, aims)| (&threat.goal, &aims[..]))
             .collect();
-        let notes = self.model.notes();
+        let notes = [&self.model.notes()[..], data.notes()].concat();
         let warnings = warnings::collect(&notes, &clean, &goals, &rows, partial);
         self.observer.finished(partial);
         Ok(Results {
             seed: self.seed,
             partial,
             model: self.model.info().clone(),
-            data: DataInfo { path: self.data.path().into(), sha256: self.data.sha256().into() },
+            data: DataInfo { path: data.path().into(), sha256: data.sha256().into() },
             ids: samples.ids.to_vec(),
             labels: samples.labels.to_vec(),
             clean,
@@ -202,67 +205,64 @@ impl<'a> Evaluation<'a> {
         })
     }
 
-    /// The samples asked for.
-    fn samples(&self) -> Result<Samples<'a>> {
-        let (features, total) = (self.model.features(), self.data.len());
-        if self.data.features() != features {
-            let problem = format!(
-                "a sample has {} values, the model takes {features} ({:?})",
-                self.data.features(),
-                self.model.info().shape
-            );
-            return Err(Error::Data { file: self.data.path().into(), problem, source: None });
+    /// The data in the shape of the model's input.
+    fn data(&self) -> Result<Cow<'a, Dataset>> {
+        let shape = &self.model.info().shape;
+        if self.data.shape() == shape {
+            return Ok(Cow::Borrowed(self.data));
         }
+        self.data.clone().reshaped_for(shape).map(Cow::Owned)
+    }
+
+    /// The samples asked for.
+    fn samples<'d>(&self, data: &'d Dataset) -> Result<Samples<'d>> {
+        let (features, total) = (data.features(), data.len());
         if self.offset >= total {
             let expected = format!("expected less than the number of samples, {total}");
             return Err(Error::parameter("offset", self.offset, expected));
         }
-        if self.limit == Some(0) {
-            return Err(Error::parameter("limit", 0, "expected at least 1"));
-        }
         let end = self.limit.map_or(total, |limit| total.min(self.offset.saturating_add(limit)));
         Ok(Samples {
-            inputs: &self.data.values()[self.offset * features..end * features],
-            labels: &self.data.labels()[self.offset..end],
-            ids: &self.data.ids()[self.offset..end],
+            inputs: &data.values()[self.offset * features..end * features],
+            labels: &data.labels()[self.offset..end],
+            ids: &data.ids()[self.offset..end],
             features,
         })
     }
 
-    /// Checks everything that was asked, the cheapest first.
-    fn validate(&self, samples: Samples<'_>) -> Result<()> {
+    /// Checks everything that was asked.
+    fn validate(&self, data: &Dataset) -> Result<()> {
         validate::model(self.model.info())?;
-        let (features, classes) = (self.model.features(), self.model.classes());
-        if self.batch == Some(0) {
-            return Err(Error::parameter("batch", 0, "expected at least 1"));
+        for (field, value) in [("batch", self.batch), ("limit", self.limit)] {
+            if value == Some(0) {
+                return Err(Error::parameter(field, 0, "expected at least 1"));
+            }
         }
         self.attacks.iter().try_for_each(|attack| attack.validate())?;
         // Lists of one value per sample are looked up by a sample's index in its file.
-        let total = self.data.ids().iter().max().map_or(0, |last| last + 1);
+        let total = data.ids().iter().max().map_or(0, |last| last + 1);
         for threat in &self.threats {
-            threat.validate(total, features, classes)?;
+            threat.validate(total, data.features(), self.model.classes())?;
         }
-        let file = self.data.path();
-        validate::labels(samples, classes, file)?;
+        data.validate(&Bounds::NONE, self.model.classes())?;
         for (at, threat) in self.threats.iter().enumerate() {
             if self.threats[..at].iter().all(|earlier| earlier.bounds != threat.bounds) {
-                validate::inputs(samples, &threat.bounds, file)?;
+                data.validate(&threat.bounds, self.model.classes())?;
             }
         }
-        self.rehearse()
+        Ok(())
     }
 
     /// Runs the data set's first sample as attacks will: what cannot be run is refused now, and what a model settles
     /// on its first run (its batch size) is settled on the same sample whatever runs first later.
-    fn rehearse(&self) -> Result<()> {
+    fn rehearse(&self, data: &Dataset) -> Result<()> {
         if self.threats.is_empty() || self.attacks.is_empty() {
             return Ok(());
         }
-        let first = &self.data.values()[..self.model.features()];
+        let first = data.sample(0);
         self.model.logits(first, &mut vec![])?;
         if self.attacks.iter().any(|attack| attack.access() == Gradient::NAME) {
-            let label = self.data.labels()[0].min(self.model.classes() - 1);
-            let (aim, loss) = (Aim::untargeted(label), LossKind::default().loss());
+            let (aim, loss) = (Aim::untargeted(data.labels()[0]), LossKind::default().loss());
             self.model.loss_and_gradient(first, &[aim], &loss, &mut LossGradient::default())?;
         }
         Ok(())

@@ -1,14 +1,10 @@
 //! The adversarial points as a data set.
 
-use std::io;
 use std::path::Path;
 
-use npyz::WriterBuilder;
-use zip::write::SimpleFileOptions;
-
-use super::file::write_atomically;
+use crate::data::{NpzArray, NpzValues, write_npz};
 use crate::error::Result;
-use crate::evaluate::Results;
+use crate::evaluate::{Adversarial, Results};
 
 /// Writes every verified adversarial point of `results` to the npz file `path`, and says how many there are.
 ///
@@ -21,42 +17,38 @@ pub fn save_adversarial(results: &Results, path: impl AsRef<Path>) -> Result<usi
     let mut found = vec![];
     for (row, entry) in results.rows.iter().enumerate() {
         for (index, attempt) in entry.attempts.iter().enumerate() {
-            if let Some(adversarial) = &attempt.adversarial {
-                found.push((row, index, adversarial));
+            if let Some(point) = &attempt.adversarial {
+                found.push(Found { row, index, point });
             }
         }
     }
-    let count = found.len() as u64;
-    let sample = results.model.shape.iter().map(|&axis| axis as u64);
-    let shape: Vec<u64> = std::iter::once(count).chain(sample).collect();
-    let eps = |row: usize| results.rows[row].threat.budget.largest();
-    write_atomically(path.as_ref(), |file| {
-        let mut npz = zip::ZipWriter::new(io::BufWriter::new(file));
-        let x = found.iter().flat_map(|(.., point)| point.point.iter().copied());
-        array(&mut npz, "x", &shape, x)?;
-        let flat = &[count];
-        array(&mut npz, "y", flat, found.iter().map(|f| results.labels[f.1] as i64))?;
-        array(&mut npz, "prediction", flat, found.iter().map(|f| f.2.prediction as i64))?;
-        array(&mut npz, "sample", flat, found.iter().map(|f| results.ids[f.1] as i64))?;
-        array(&mut npz, "row", flat, found.iter().map(|f| f.0 as i64))?;
-        array(&mut npz, "eps", flat, found.iter().map(|f| eps(f.0)))?;
-        array(&mut npz, "distance", flat, found.iter().map(|f| f.2.distance))?;
-        io::Write::flush(&mut npz.finish()?)
-    })?;
+    let column = |value: &dyn Fn(&Found<'_>) -> usize| found.iter().map(value).collect::<Vec<_>>();
+    let number = |value: &dyn Fn(&Found<'_>) -> f64| found.iter().map(value).collect::<Vec<_>>();
+    let x: Vec<f32> = found.iter().flat_map(|f| f.point.point.iter().copied()).collect();
+    let mut shape = results.model.shape.clone();
+    shape.insert(0, found.len());
+    let y = column(&|f| results.labels[f.index]);
+    let prediction = column(&|f| f.point.prediction);
+    let sample = column(&|f| results.ids[f.index]);
+    let row = column(&|f| f.row);
+    let eps = number(&|f| results.rows[f.row].threat.budget.largest());
+    let distance = number(&|f| f.point.distance);
+    let arrays = [
+        ("x", NpzArray::new(shape, NpzValues::F32(&x))?),
+        ("y", NpzValues::Index(&y).into()),
+        ("prediction", NpzValues::Index(&prediction).into()),
+        ("sample", NpzValues::Index(&sample).into()),
+        ("row", NpzValues::Index(&row).into()),
+        ("eps", NpzValues::F64(&eps).into()),
+        ("distance", NpzValues::F64(&distance).into()),
+    ];
+    write_npz(path, &arrays)?;
     Ok(found.len())
 }
 
-/// Adds an array to an npz file.
-fn array<T: npyz::AutoSerialize>(
-    npz: &mut zip::ZipWriter<impl io::Write + io::Seek>,
-    name: &str,
-    shape: &[u64],
-    values: impl IntoIterator<Item = T>,
-) -> io::Result<()> {
-    // Fixed times and sizes, so that the same points give the same bytes.
-    npz.start_file(format!("{name}.npy"), SimpleFileOptions::default().large_file(true))?;
-    let mut writer =
-        npyz::WriteOptions::new().default_dtype().shape(shape).writer(npz).begin_nd()?;
-    writer.extend(values)?;
-    writer.finish()
+/// A verified point and where it belongs.
+struct Found<'a> {
+    row: usize,
+    index: usize,
+    point: &'a Adversarial,
 }

@@ -1,9 +1,10 @@
 //! The record as a file.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::Path;
 
 use super::record::{Report, SCHEMA};
+use crate::data::atomically;
 use crate::error::{Error, Result};
 
 impl Report {
@@ -36,24 +37,8 @@ impl Report {
     /// # Errors
     /// [`Error::Io`].
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        let text = self.to_json();
-        write_atomically(path.as_ref(), |file| file.write_all(text.as_bytes()))
+        let (path, text) = (path.as_ref(), self.to_json());
+        atomically(path, |file| file.write_all(text.as_bytes()))
+            .map_err(|source| Error::Io { path: path.into(), source })
     }
-}
-
-/// Writes a file beside `path` and then puts it in its place, so that nobody ever reads half of it.
-///
-/// # Errors
-/// [`Error::Io`].
-pub(super) fn write_atomically(
-    path: &Path,
-    write: impl FnOnce(&mut std::fs::File) -> io::Result<()>,
-) -> Result<()> {
-    let fault = |source| Error::Io { path: path.into(), source };
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let mut file =
-        tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new("."))).map_err(fault)?;
-    write(file.as_file_mut()).map_err(fault)?;
-    file.persist(path).map_err(|error| fault(error.error))?;
-    Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::record::{Distances, Report};
+use super::record::{AttackRow, Distances, Report};
 
 /// The columns of the table; all but the first three are numbers, aligned to the right.
 const HEAD: [&str; 9] = [
@@ -67,6 +67,24 @@ impl Report {
         Ok(())
     }
 
+    /// The attack's name, with the parameters that set it apart from others of that name.
+    fn name(&self, row: &AttackRow) -> String {
+        let Some(params) = row.params.as_object() else { return row.id.clone() };
+        let others = || self.attacks.iter().filter(|other| other.id == row.id);
+        let differs = |key: &str, value| others().any(|other| other.params.get(key) != Some(value));
+        let mut apart =
+            params.iter().filter(|(key, value)| differs(key, value)).map(|(key, value)| {
+                let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                format!("{key}={text}")
+            });
+        match apart.next() {
+            Some(first) => {
+                apart.fold(format!("{}:{first}", row.id), |name, next| name + "," + &next)
+            }
+            None => row.id.clone(),
+        }
+    }
+
     fn write_table(&self, text: &mut String) -> std::fmt::Result {
         let mut rows = vec![HEAD.map(str::to_owned)];
         for case in &self.worst_case {
@@ -79,7 +97,7 @@ impl Report {
                 rows.push([
                     norm.clone(),
                     eps.clone(),
-                    row.id.clone(),
+                    self.name(row),
                     percent(row.robust_accuracy),
                     interval(row.interval),
                     percent(row.success_rate),

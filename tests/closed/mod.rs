@@ -8,16 +8,16 @@ use rand::RngExt;
 
 /// `logits = W x + b`, per sample.
 #[derive(Debug)]
-pub struct Linear {
-    pub info: ModelInfo,
-    pub weights: Vec<Vec<f32>>,
-    pub bias: Vec<f32>,
+pub(crate) struct Linear {
+    pub(crate) info: ModelInfo,
+    pub(crate) weights: Vec<Vec<f32>>,
+    pub(crate) bias: Vec<f32>,
     /// Beyond this value of feature 0, the logits are NaN.
-    pub nan_above: f32,
+    pub(crate) nan_above: f32,
 }
 
 impl Linear {
-    pub fn new(weights: Vec<Vec<f32>>, bias: Vec<f32>) -> Self {
+    pub(crate) fn new(weights: Vec<Vec<f32>>, bias: Vec<f32>) -> Self {
         let info = ModelInfo {
             path: "linear".into(),
             sha256: "00".repeat(32),
@@ -30,7 +30,7 @@ impl Linear {
         Self { info, weights, bias, nan_above: f32::INFINITY }
     }
 
-    pub fn random(seed: u64, features: usize, classes: usize) -> Self {
+    pub(crate) fn random(seed: u64, features: usize, classes: usize) -> Self {
         let mut draws = stream(seed, "test model", 0, 0);
         let mut row =
             |n: usize| -> Vec<f32> { (0..n).map(|_| draws.random_range(-1.0..1.0)).collect() };
@@ -38,7 +38,7 @@ impl Linear {
         Self::new(weights, row(classes))
     }
 
-    pub fn one(&self, x: &[f32]) -> Vec<f32> {
+    pub(crate) fn one(&self, x: &[f32]) -> Vec<f32> {
         if x[0] > self.nan_above {
             return vec![f32::NAN; self.bias.len()];
         }
@@ -88,7 +88,7 @@ impl Classifier for Linear {
 }
 
 /// Random samples in [0, 1], labelled by the model but for every fifth.
-pub fn samples(model: &Linear, seed: u64, count: usize) -> (Vec<f32>, Vec<usize>) {
+pub(crate) fn samples(model: &Linear, seed: u64, count: usize) -> (Vec<f32>, Vec<usize>) {
     let mut draws = stream(seed, "test data", 0, 0);
     let features = model.features();
     let inputs: Vec<f32> = (0..count * features).map(|_| draws.random_range(0.0..1.0)).collect();
@@ -99,7 +99,7 @@ pub fn samples(model: &Linear, seed: u64, count: usize) -> (Vec<f32>, Vec<usize>
     (inputs, labels)
 }
 
-pub fn dataset(inputs: Vec<f32>, labels: Vec<usize>, features: usize) -> Dataset {
+pub(crate) fn dataset(inputs: Vec<f32>, labels: Vec<usize>, features: usize) -> Dataset {
     let x = ndarray::Array2::from_shape_vec((labels.len(), features), inputs).unwrap();
     Dataset::from_arrays(x.view(), &labels).unwrap()
 }
