@@ -13,7 +13,7 @@ mod rng;
 mod threat;
 
 pub use cancel::Cancel;
-pub use data::{Dataset, Layout};
+pub use data::{Dataset, Layout, NpzArray, NpzValues, write_npz};
 pub use error::{Cause, Error, Result};
 pub use goal::{Aim, Goal, argmax};
 pub use loss::{CrossEntropy, Loss, LossKind, Margin};

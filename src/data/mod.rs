@@ -1,3 +1,4 @@
+//! Labelled samples: read them, line them up with the model's input, check them, write them.
 
 mod dataset;
 mod labels;
@@ -8,6 +9,8 @@ mod shape;
 #[cfg(test)]
 mod tests;
 mod validate;
+mod write;
 
 pub use dataset::Dataset;
 pub use shape::Layout;
+pub use write::{NpzArray, NpzValues, write_npz};
