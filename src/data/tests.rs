@@ -109,7 +109,7 @@ fn stored_and_deflated_entries_hold_the_same() {
     let read = |method| Dataset::npz_from_bytes("a", &npz(&entries, method), "x", "y").unwrap();
     let (stored, deflated) = (read(CompressionMethod::Stored), read(CompressionMethod::Deflated));
     assert_eq!((stored.values(), stored.labels()), (deflated.values(), deflated.labels()));
-    assert_eq!(stored.sample(499)[59], 29_999.0);
+    assert_eq!(stored.sample(499)[59..], [29_999.0]);
     assert_ne!(stored.sha256(), deflated.sha256());
 }
 
