@@ -1,6 +1,7 @@
 //! Labelled samples: read them, line them up with the model's input, check them, write them.
 
 mod dataset;
+mod header;
 mod labels;
 mod load;
 mod npy;
