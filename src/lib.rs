@@ -2,7 +2,7 @@
 
 pub mod attack;
 mod cancel;
-pub mod data;
+mod data;
 mod error;
 pub mod evaluate;
 mod goal;
@@ -16,14 +16,13 @@ mod rng;
 mod threat;
 
 pub use cancel::Cancel;
-pub use data::Dataset;
+pub use data::{Dataset, Layout, NpzArray, NpzValues, write_npz};
 pub use error::{Cause, Error, Result};
 pub use evaluate::{Evaluation, Observer, Results};
 pub use goal::{Aim, Goal, argmax};
 pub use loss::{CrossEntropy, Loss, LossKind, Margin};
 pub use model::{Classifier, LossGradient, Model, ModelInfo, ModelOptions, Preprocessing};
 pub use norm::{Norm, Radius};
-
 pub use report::Report;
 pub use rng::{Stream, stream};
 pub use threat::{Bounds, Budget, Region, StepSize, Threat, Violation};
