@@ -1,4 +1,5 @@
 //! The evaluator's promises, on classifiers in closed form.
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 mod closed;
 
@@ -183,7 +184,11 @@ fn a_point_found_under_a_larger_budget_counts_for_the_smaller_that_holds_it() {
         fn validate(&self) -> Result<()> {
             Ok(())
         }
-        fn run(&self, session: &Session<'_>, samples: &[Sample<'_>]) -> (Vec<Outcome>, Result<()>) {
+        fn attempt(
+            &self,
+            session: &Session<'_>,
+            samples: &[Sample<'_>],
+        ) -> (Vec<Outcome>, Result<()>) {
             let near = |sample: &Sample<'_>| {
                 let mut outcome = Outcome::default();
                 if session.threat.budget.largest() > 0.2 {
@@ -269,7 +274,7 @@ fn what_cannot_be_evaluated_is_refused_before_anything_runs() {
             fault(
                 plain().threat(Threat::new(Norm::L2, 0.5).with_bounds(Bounds::Uniform(0.9, 1.0))),
             ),
-            "feature 0 of sample 0 is",
+            "sample 0, feature 0 is 0.6457832, outside the bounds [0.9, 1]",
         ),
     ];
     for (message, expected) in cases {
@@ -277,10 +282,13 @@ fn what_cannot_be_evaluated_is_refused_before_anything_runs() {
     }
     let wrong = dataset(inputs.clone(), vec![0, 1, 2, 0, 1, 2, 3, 1, 2, 0], 4);
     let message = fault(Evaluation::new(&model, &wrong));
-    assert!(message.contains("label 3 of sample 6 is out of range"), "{message}");
+    assert!(
+        message.contains("the label of sample 6 is 3, but the model has 3 classes"),
+        "{message}"
+    );
     let wide = dataset(inputs, labels[..8].to_vec(), 5);
     let message = fault(Evaluation::new(&model, &wide));
-    assert!(message.contains("a sample has 5 values, the model takes 4"), "{message}");
+    assert!(message.contains("samples have shape (5,), the model takes (4,)"), "{message}");
 }
 
 #[test]

@@ -28,7 +28,16 @@ pub trait AnyAttack: Debug + Send + Sync {
 
     /// Attacks a batch: one outcome per sample, in order, and how the attack ended. What was found before an error
     /// (the model cannot be run, the run was cancelled) is kept.
-    fn run(&self, session: &Session<'_>, samples: &[Sample<'_>]) -> (Vec<Outcome>, Result<()>);
+    fn attempt(&self, session: &Session<'_>, samples: &[Sample<'_>]) -> (Vec<Outcome>, Result<()>);
+
+    /// Attacks a batch: one outcome per sample, in order.
+    ///
+    /// # Errors
+    /// When the model cannot be run, or the run was cancelled.
+    fn run(&self, session: &Session<'_>, samples: &[Sample<'_>]) -> Result<Vec<Outcome>> {
+        let (outcomes, ended) = self.attempt(session, samples);
+        ended.map(|()| outcomes)
+    }
 }
 
 impl<T: Attack + Serialize> AnyAttack for T {
@@ -48,7 +57,7 @@ impl<T: Attack + Serialize> AnyAttack for T {
         Attack::validate(self)
     }
 
-    fn run(&self, session: &Session<'_>, samples: &[Sample<'_>]) -> (Vec<Outcome>, Result<()>) {
+    fn attempt(&self, session: &Session<'_>, samples: &[Sample<'_>]) -> (Vec<Outcome>, Result<()>) {
         let mut target = Target::new(session, Attack::id(self), samples);
         let ended = Attack::run(self, &mut target);
         (target.into_outcomes(), ended)

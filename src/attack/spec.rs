@@ -88,12 +88,12 @@ macro_rules! attacks {
                 self.any().validate()
             }
 
-            fn run(
+            fn attempt(
                 &self,
                 session: &Session<'_>,
                 samples: &[Sample<'_>],
             ) -> (Vec<Outcome>, Result<()>) {
-                self.any().run(session, samples)
+                self.any().attempt(session, samples)
             }
         }
     };

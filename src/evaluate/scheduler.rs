@@ -156,7 +156,7 @@ impl Scheduler<'_> {
                 aimed.aims[index].map(|aim| Sample { id, clean, aim })
             })
             .collect();
-        let (mut outcomes, ended) = attack.run(&session, &samples);
+        let (mut outcomes, ended) = attack.attempt(&session, &samples);
         let error = ended.err();
         // One sample's error must not cost its neighbours anything, nor depend on who they are.
         let alone = matches!(error, None | Some(Error::Cancelled)) || unit.len() == 1;

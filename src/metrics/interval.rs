@@ -76,6 +76,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::float_cmp, reason = "0 and 1 are exact")]
     fn nothing_known_without_a_trial() {
         assert_eq!(wilson95(0, 0), [0.0, 1.0]);
     }

@@ -54,7 +54,7 @@ impl Classifier for Linear {
 
     fn logits(&self, inputs: &[f32], logits: &mut Vec<f32>) -> Result<()> {
         let features = self.features();
-        if inputs.len() % features != 0 {
+        if !inputs.len().is_multiple_of(features) {
             return Err(Error::Model {
                 model: "linear".into(),
                 problem: "ragged".into(),
