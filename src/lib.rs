@@ -2,6 +2,7 @@
 
 pub mod attack;
 mod cancel;
+mod data;
 mod error;
 mod goal;
 mod grad;
@@ -12,6 +13,7 @@ mod rng;
 mod threat;
 
 pub use cancel::Cancel;
+pub use data::{Dataset, Layout, NpzArray, NpzValues, write_npz};
 pub use error::{Cause, Error, Result};
 pub use goal::{Aim, Goal, argmax};
 pub use loss::{CrossEntropy, Loss, LossKind, Margin};

@@ -1,0 +1,283 @@
+//! Labelled samples in memory.
+
+use std::fmt::Write as _;
+
+use ndarray::{ArrayView, Dimension};
+use sha2::{Digest, Sha256};
+
+use super::npy::Shape;
+use super::shape::Layout;
+use crate::error::{Error, Result};
+
+/// Labelled samples in memory.
+///
+/// Values are what the file holds, converted to f32 and never rescaled. A sample's [`id`](Self::id) is its index in the
+/// file and stays with it through [`subset`](Self::subset): random streams, and so results, hang on it.
+///
+/// # Example: from arrays
+/// ```
+/// # fn main() -> Result<(), ironbound::Error> {
+/// let x = [[0.1, 0.9], [0.8, 0.3], [0.5, 0.4]];
+/// let data = ironbound::Dataset::from_arrays(ndarray::arr2(&x).view(), &[1, 0, 0])?;
+/// let tail = data.subset(1, None)?;
+/// assert_eq!((tail.len(), tail.id(0), tail.sample(0)), (2, 1, &[0.8, 0.3][..]));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dataset {
+    pub(super) x: Vec<f32>,
+    pub(super) shape: Vec<usize>,
+    pub(super) y: Vec<usize>,
+    pub(super) ids: Vec<usize>,
+    pub(super) x_source: Source,
+    pub(super) y_source: Source,
+    pub(super) sha256: String,
+    pub(super) layout: Option<Layout>,
+    pub(super) notes: Vec<(String, String)>,
+}
+
+/// Where an array came from, for messages.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Source {
+    pub(super) file: String,
+    pub(super) key: String,
+}
+
+impl Source {
+    pub(super) fn new(file: impl Into<String>, key: impl Into<String>) -> Self {
+        Self { file: file.into(), key: key.into() }
+    }
+
+    /// A fault of this array.
+    pub(super) fn refuse(&self, problem: impl std::fmt::Display) -> Error {
+        let problem = format!("`{}`: {problem}", self.key);
+        Error::Data { file: self.file.clone(), problem, source: None }
+    }
+}
+
+impl Dataset {
+    /// From an array whose first axis counts the samples, and one class index per sample.
+    ///
+    /// [`path`](Self::path) is then "data", and [`sha256`](Self::sha256) that of shape, values and labels.
+    ///
+    /// # Errors
+    /// [`Error::Data`] when there are no samples or features, or as many labels as samples are not given.
+    pub fn from_arrays<D: Dimension>(x: ArrayView<'_, f32, D>, y: &[usize]) -> Result<Self> {
+        let values: Vec<f32> = x.iter().copied().collect();
+        let mut hash = Sha256::new();
+        x.shape().iter().for_each(|axis| hash.update((*axis as u64).to_le_bytes()));
+        values.iter().for_each(|value| hash.update(value.to_le_bytes()));
+        y.iter().for_each(|label| hash.update((*label as u64).to_le_bytes()));
+        let sources = (Source::new("data", "x"), Source::new("data", "y"));
+        Self::assemble(x.shape(), values, y.to_vec(), sources, hex(hash))
+    }
+
+    /// `axes` is the shape of all samples together.
+    pub(super) fn assemble(
+        axes: &[usize],
+        x: Vec<f32>,
+        y: Vec<usize>,
+        (x_source, y_source): (Source, Source),
+        sha256: String,
+    ) -> Result<Self> {
+        let [samples, shape @ ..] = axes else {
+            return Err(x_source.refuse("a single number; the first axis must count the samples"));
+        };
+        if shape.is_empty() {
+            return Err(x_source.refuse(format!(
+                "has shape {}, but the first axis counts the samples and at least one more holds the features; \
+                 for a single sample add an axis: x[None]",
+                Shape(axes)
+            )));
+        }
+        if x.is_empty() {
+            return Err(
+                x_source.refuse(format!("has shape {}: there is nothing in it", Shape(axes)))
+            );
+        }
+        if y.len() != *samples {
+            let (file, key) = (&x_source.file, &x_source.key);
+            return Err(y_source.refuse(format!(
+                "{} labels for {samples} samples (`{key}` of {file} has shape {}); each sample needs one",
+                y.len(),
+                Shape(axes)
+            )));
+        }
+        Ok(Self {
+            x,
+            shape: shape.to_vec(),
+            y,
+            ids: (0..*samples).collect(),
+            x_source,
+            y_source,
+            sha256,
+            layout: None,
+            notes: vec![],
+        })
+    }
+
+    /// How many samples; never 0.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.y.len()
+    }
+
+    /// Always false: an empty data set cannot be made.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.y.is_empty()
+    }
+
+    /// The shape of one sample, without the sample axis.
+    #[must_use]
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// Values per sample.
+    #[must_use]
+    pub fn features(&self) -> usize {
+        self.x.len() / self.len()
+    }
+
+    /// The values of the `index`-th sample in C order.
+    ///
+    /// # Panics
+    /// When `index` is not less than [`len`](Self::len).
+    #[must_use]
+    pub fn sample(&self, index: usize) -> &[f32] {
+        let features = self.features();
+        &self.x[index * features..][..features]
+    }
+
+    /// All values, `samples x features`, in C order.
+    #[must_use]
+    pub fn values(&self) -> &[f32] {
+        &self.x
+    }
+
+    /// The class index of each sample.
+    #[must_use]
+    pub fn labels(&self) -> &[usize] {
+        &self.y
+    }
+
+    /// The index that the `index`-th sample has in the file.
+    ///
+    /// # Panics
+    /// When `index` is not less than [`len`](Self::len).
+    #[must_use]
+    pub fn id(&self, index: usize) -> usize {
+        self.ids[index]
+    }
+
+    /// Every sample's index in the file.
+    #[must_use]
+    pub fn ids(&self) -> &[usize] {
+        &self.ids
+    }
+
+    /// The file, or "data" when the samples came from memory. Of a pair of files, the one with the samples.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.x_source.file
+    }
+
+    /// SHA-256 of the whole file, in lower-case hexadecimal; of a pair of files, that of one after the other.
+    #[must_use]
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
+    /// What a reader must know of how the data was taken, as (code, message): axes that were moved or guessed.
+    #[must_use]
+    pub fn notes(&self) -> &[(String, String)] {
+        &self.notes
+    }
+
+    /// The samples from the `offset`-th on, at most `limit` of them (all, when none is given). They keep their ids.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] when no sample is left.
+    pub fn subset(&self, offset: usize, limit: Option<usize>) -> Result<Self> {
+        if offset >= self.len() {
+            let expected = format!("{} has {} samples, counted from 0", self.path(), self.len());
+            return Err(Error::parameter("offset", offset, expected));
+        }
+        if limit == Some(0) {
+            return Err(Error::parameter("limit", 0, "at least one sample is needed"));
+        }
+        let end = limit.map_or(self.len(), |limit| self.len().min(offset.saturating_add(limit)));
+        let features = self.features();
+        Ok(Self {
+            x: self.x[offset * features..end * features].to_vec(),
+            shape: self.shape.clone(),
+            y: self.y[offset..end].to_vec(),
+            ids: self.ids[offset..end].to_vec(),
+            x_source: self.x_source.clone(),
+            y_source: self.y_source.clone(),
+            sha256: self.sha256.clone(),
+            layout: self.layout,
+            notes: self.notes.clone(),
+        })
+    }
+}
+
+/// A digest in lower-case hexadecimal.
+pub(super) fn hex(hash: Sha256) -> String {
+    hash.finalize().iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array, arr1, arr2};
+
+    use super::*;
+
+    #[test]
+    fn from_arrays_takes_any_memory_order() {
+        let x = arr2(&[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]);
+        let data = Dataset::from_arrays(x.t(), &[0, 1, 2]).unwrap();
+        assert_eq!((data.len(), data.shape(), data.features()), (3, &[2][..], 2));
+        assert_eq!(data.sample(1), [2.0, 5.0]);
+        assert_eq!(data.path(), "data");
+        assert_eq!(data.sha256().len(), 64);
+        let other = Dataset::from_arrays(x.t(), &[0, 1, 1]).unwrap();
+        assert_ne!(data.sha256(), other.sha256());
+    }
+
+    #[test]
+    fn impossible_arrays_are_refused() {
+        let message = |result: Result<Dataset>| result.unwrap_err().to_string();
+        let none = Array::<f32, _>::zeros((0, 4));
+        assert!(
+            message(Dataset::from_arrays(none.view(), &[])).contains("(0, 4): there is nothing")
+        );
+        let none = Array::<f32, _>::zeros((4, 0));
+        assert!(message(Dataset::from_arrays(none.view(), &[0; 4])).contains("nothing in it"));
+        let flat = arr1(&[0.0; 4]);
+        assert!(message(Dataset::from_arrays(flat.view(), &[0; 4])).contains("x[None]"));
+        let x = arr2(&[[0.0], [1.0]]);
+        assert_eq!(
+            message(Dataset::from_arrays(x.view(), &[0; 3])),
+            "data: `y`: 3 labels for 2 samples (`x` of data has shape (2, 1)); each sample needs one"
+        );
+    }
+
+    #[test]
+    fn subsets_keep_their_ids() {
+        let x = Array::from_shape_fn((10, 2), |(i, j)| (10 * i + j) as f32);
+        let data = Dataset::from_arrays(x.view(), &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]).unwrap();
+        let part = data.subset(3, Some(4)).unwrap().subset(1, Some(usize::MAX)).unwrap();
+        assert_eq!((part.ids(), part.labels()), (&[4, 5, 6][..], &[4, 5, 6][..]));
+        assert_eq!((part.id(2), part.sample(2)), (6, &[60.0, 61.0][..]));
+        assert_eq!(part.sha256(), data.sha256());
+        assert!(data.subset(10, None).unwrap_err().to_string().contains("10 samples"));
+        assert!(data.subset(0, Some(0)).unwrap_err().to_string().contains("at least one"));
+    }
+}

@@ -1,0 +1,87 @@
+//! Data sets from npz and npy files.
+
+use std::fs;
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use super::dataset::{Dataset, Source, hex};
+use super::labels::class_indices;
+use super::npy::{self, Array, Fault, Value};
+use super::npz::Npz;
+use crate::error::{Error, Result};
+
+impl Dataset {
+    /// Reads an npz file with samples `x` and labels `y`: see [`npz_with_keys`](Self::npz_with_keys).
+    ///
+    /// # Errors
+    /// As for [`npz_with_keys`](Self::npz_with_keys).
+    pub fn from_npz(path: impl AsRef<Path>) -> Result<Self> {
+        Self::npz_with_keys(path, "x", "y")
+    }
+
+    /// Reads an npz file (stored or deflated), the samples from `x_key` and the labels from `y_key`.
+    ///
+    /// Samples: any real or boolean dtype, byte order and memory order; the first axis counts the samples. Labels: whole
+    /// numbers, also as floats, of shape `[n]` or `[n, 1]`, or `[n, classes]` rows that are exactly one-hot.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the file cannot be read; [`Error::Data`], naming the key, when it is no npz file, is damaged,
+    /// lacks the key (the keys that it has are listed), or holds text, objects, records, complex numbers, f64 beyond the
+    /// range of f32, labels that are no class indices, no samples, or a different number of labels.
+    pub fn npz_with_keys(path: impl AsRef<Path>, x_key: &str, y_key: &str) -> Result<Self> {
+        let (file, bytes) = open(path.as_ref())?;
+        Self::npz_from_bytes(&file, &bytes, x_key, y_key)
+    }
+
+    pub(super) fn npz_from_bytes(
+        file: &str,
+        bytes: &[u8],
+        x_key: &str,
+        y_key: &str,
+    ) -> Result<Self> {
+        let mut npz = Npz::new(file, bytes)?;
+        let (x, y) = (npz.array(x_key)?, npz.array(y_key)?);
+        let sources = (Source::new(file, x_key), Source::new(file, y_key));
+        Self::from_stored(x, &y, sources, hex(Sha256::new_with_prefix(bytes)))
+    }
+
+    /// Reads samples and labels from one npy file each, of the kinds that [`npz_with_keys`](Self::npz_with_keys) takes.
+    ///
+    /// # Errors
+    /// As for [`npz_with_keys`](Self::npz_with_keys).
+    pub fn from_npy(x_path: impl AsRef<Path>, y_path: impl AsRef<Path>) -> Result<Self> {
+        let (x_file, x_bytes) = open(x_path.as_ref())?;
+        let (y_file, y_bytes) = open(y_path.as_ref())?;
+        let (x, y) = (array(&x_file, &x_bytes)?, array(&y_file, &y_bytes)?);
+        let hash = Sha256::new_with_prefix(&x_bytes).chain_update(&y_bytes);
+        let sources = (Source::new(x_file, "x"), Source::new(y_file, "y"));
+        Self::from_stored(x, &y, sources, hex(hash))
+    }
+
+    fn from_stored(
+        x: Array<f32>,
+        y: &Array<f64>,
+        sources: (Source, Source),
+        sha256: String,
+    ) -> Result<Self> {
+        let labels = class_indices(y).map_err(|fault| sources.1.refuse(fault.problem))?;
+        Self::assemble(&x.shape, x.values, labels, sources, sha256)
+    }
+}
+
+fn open(path: &Path) -> Result<(String, Vec<u8>)> {
+    let bytes = fs::read(path).map_err(|source| Error::Io { path: path.into(), source })?;
+    Ok((path.display().to_string(), bytes))
+}
+
+fn array<T: Value>(file: &str, bytes: &[u8]) -> Result<Array<T>> {
+    npy::read(bytes).map_err(|Fault { problem, source }| {
+        let problem = if bytes.starts_with(b"PK") {
+            "this is an npz archive (or another zip file), not an npy file".into()
+        } else {
+            problem
+        };
+        Error::Data { file: file.into(), problem, source: source.map(Into::into) }
+    })
+}

@@ -1,0 +1,17 @@
+//! Labelled samples: read them, line them up with the model's input, check them, write them.
+
+mod dataset;
+mod header;
+mod labels;
+mod load;
+mod npy;
+mod npz;
+mod shape;
+#[cfg(test)]
+mod tests;
+mod validate;
+mod write;
+
+pub use dataset::Dataset;
+pub use shape::Layout;
+pub use write::{NpzArray, NpzValues, write_npz};

@@ -1,0 +1,74 @@
+//! An npz file: a zip archive of npy arrays.
+
+use std::io::Cursor;
+
+use zip::ZipArchive;
+
+use super::npy::{self, Array, Fault, Value};
+use crate::error::{Error, Result};
+
+/// An opened archive.
+#[derive(Debug)]
+pub(super) struct Npz<'a> {
+    file: String,
+    archive: ZipArchive<Cursor<&'a [u8]>>,
+}
+
+impl<'a> Npz<'a> {
+    /// Reads the archive's directory; `file` is for messages.
+    pub(super) fn new(file: &str, bytes: &'a [u8]) -> Result<Self> {
+        let archive = ZipArchive::new(Cursor::new(bytes)).map_err(|e| Error::Data {
+            file: file.into(),
+            problem: not_an_archive(bytes),
+            source: Some(e.into()),
+        })?;
+        Ok(Self { file: file.into(), archive })
+    }
+
+    /// Reads the array saved as `key`.
+    pub(super) fn array<T: Value>(&mut self, key: &str) -> Result<Array<T>> {
+        let Some(index) = self.archive.index_for_name(&format!("{key}.npy")) else {
+            return Err(self.no_such(key));
+        };
+        let file = self.file.clone();
+        let entry = self.archive.by_index(index).map_err(|e| Error::Data {
+            file: file.clone(),
+            problem: format!("`{key}`: the archive's entry cannot be opened"),
+            source: Some(e.into()),
+        })?;
+        npy::read(entry).map_err(|Fault { problem, source }| Error::Data {
+            file,
+            problem: format!("`{key}`: {problem}"),
+            source: source.map(Into::into),
+        })
+    }
+
+    fn no_such(&self, key: &str) -> Error {
+        let names = self.archive.file_names_raw().map(String::from_utf8_lossy);
+        let mut names: Vec<_> =
+            names.filter_map(|name| Some(format!("`{}`", name.strip_suffix(".npy")?))).collect();
+        names.sort();
+        let problem = if names.is_empty() {
+            format!("no array `{key}`; the archive holds no arrays at all")
+        } else {
+            format!("no array `{key}`; the file has {}: name the keys to use", names.join(", "))
+        };
+        Error::Data { file: self.file.clone(), problem, source: None }
+    }
+}
+
+/// What a file that is no zip archive seems to be.
+fn not_an_archive(bytes: &[u8]) -> String {
+    let found = if bytes.is_empty() {
+        "the file is empty"
+    } else if bytes.starts_with(b"PK") {
+        "the archive is cut short or damaged: download or save it again"
+    } else if bytes.starts_with(b"\x93NUMPY") {
+        "this is one npy array: read it together with its labels as npy files"
+    } else if bytes.starts_with(b"version https://git-lfs") {
+        "this is a Git LFS pointer, not the data: run `git lfs pull`"
+    } else {
+        "this is not a zip archive: save the data with np.savez"
+    };
+    format!("not an npz file: {found}")
+}
