@@ -26,11 +26,9 @@ pub trait AnyAttack: Debug + Send + Sync {
     /// [`Error::Parameter`](crate::Error::Parameter), naming the field.
     fn validate(&self) -> Result<()>;
 
-    /// Attacks a batch: one outcome per sample, in order.
-    ///
-    /// # Errors
-    /// When the model cannot be run, or the run was cancelled.
-    fn run(&self, session: &Session<'_>, samples: &[Sample<'_>]) -> Result<Vec<Outcome>>;
+    /// Attacks a batch: one outcome per sample, in order, and how the attack ended. What was found before an error
+    /// (the model cannot be run, the run was cancelled) is kept.
+    fn run(&self, session: &Session<'_>, samples: &[Sample<'_>]) -> (Vec<Outcome>, Result<()>);
 }
 
 impl<T: Attack + Serialize> AnyAttack for T {
@@ -50,9 +48,9 @@ impl<T: Attack + Serialize> AnyAttack for T {
         Attack::validate(self)
     }
 
-    fn run(&self, session: &Session<'_>, samples: &[Sample<'_>]) -> Result<Vec<Outcome>> {
+    fn run(&self, session: &Session<'_>, samples: &[Sample<'_>]) -> (Vec<Outcome>, Result<()>) {
         let mut target = Target::new(session, Attack::id(self), samples);
-        Attack::run(self, &mut target)?;
-        Ok(target.into_outcomes())
+        let ended = Attack::run(self, &mut target);
+        (target.into_outcomes(), ended)
     }
 }

@@ -88,7 +88,11 @@ macro_rules! attacks {
                 self.any().validate()
             }
 
-            fn run(&self, session: &Session<'_>, samples: &[Sample<'_>]) -> Result<Vec<Outcome>> {
+            fn run(
+                &self,
+                session: &Session<'_>,
+                samples: &[Sample<'_>],
+            ) -> (Vec<Outcome>, Result<()>) {
                 self.any().run(session, samples)
             }
         }

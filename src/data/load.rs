@@ -34,12 +34,11 @@ impl Dataset {
         Self::npz_from_bytes(&file, &bytes, x_key, y_key)
     }
 
-    pub(super) fn npz_from_bytes(
-        file: &str,
-        bytes: &[u8],
-        x_key: &str,
-        y_key: &str,
-    ) -> Result<Self> {
+    /// Reads the bytes of an npz file, which messages and reports call `file`: see [`npz_with_keys`](Self::npz_with_keys).
+    ///
+    /// # Errors
+    /// As for [`npz_with_keys`](Self::npz_with_keys), but for [`Error::Io`].
+    pub fn npz_from_bytes(file: &str, bytes: &[u8], x_key: &str, y_key: &str) -> Result<Self> {
         let mut npz = Npz::new(file, bytes)?;
         let (x, y) = (npz.array(x_key)?, npz.array(y_key)?);
         let sources = (Source::new(file, x_key), Source::new(file, y_key));

@@ -14,4 +14,5 @@ mod write;
 
 pub use dataset::Dataset;
 pub use shape::Layout;
+pub(crate) use write::atomically;
 pub use write::{NpzArray, NpzValues, write_npz};

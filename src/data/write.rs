@@ -98,7 +98,7 @@ pub fn write_npz(path: impl AsRef<Path>, arrays: &[(&str, NpzArray<'_>)]) -> Res
 }
 
 /// Lets `write` fill a new file in the folder of `path`, and renames it to `path` if that succeeds.
-fn atomically(
+pub(crate) fn atomically(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>,
 ) -> io::Result<()> {

@@ -46,7 +46,9 @@ fn succeed_just_above_the_optimum_and_fail_just_below() {
                 let session = model.session(&threat);
                 let samples = [Sample { id: 3, clean: &clean, aim }];
                 for (name, attack) in attacks() {
-                    let outcome = attack.run(&session, &samples).unwrap().remove(0);
+                    let (mut outcomes, ended) = attack.run(&session, &samples);
+                    ended.unwrap();
+                    let outcome = outcomes.remove(0);
                     let case = format!("{name} {norm} {features} features, {share} of the optimum");
                     assert_eq!(outcome.success, expected, "{case}");
                     let point = outcome.point.unwrap();
@@ -71,7 +73,7 @@ fn pgd_l1_fills_the_coordinates_that_the_box_leaves() {
         let session = model.session(&threat);
         let samples = [Sample { id: 0, clean: &clean, aim: Aim::untargeted(0) }];
         let attack = Pgd { random_start: false, ..Pgd::default() };
-        let outcome = AnyAttack::run(&attack, &session, &samples).unwrap().remove(0);
+        let outcome = AnyAttack::run(&attack, &session, &samples).0.remove(0);
         assert_eq!(outcome.success, expected, "bias {bias}");
     }
 }

@@ -1,0 +1,98 @@
+//! The flags. CI jobs rely on their names and meaning.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+const EXAMPLES: &str = "\
+Examples:
+  evaluate
+      the digits classifier that comes with the example
+  evaluate model.onnx --data test.npz --eps 8/255 --limit 200
+      noise, FGSM and PGD within 8/255 (linf) on the first 200 samples; test.npz holds `x` and `y`
+  evaluate model.onnx --data test.npz --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225
+      data in [0, 1] for a model that expects normalised images; eps stays in the units of the data
+  evaluate model.onnx --data test.npz --norm l2 --eps 0.25,0.5 --attack pgd:steps=100,restarts=5
+      a curve over two budgets, with a stronger attack
+  evaluate model.onnx --data test.npz --eps 0.1 --fail-under 0.8 --json report.json --quiet
+      a gate for CI: exit code 1 when fewer than 80 % of the samples stay right
+
+Exit codes:
+  0    done, and the gate passed
+  1    the gate of --fail-under failed
+  2    bad usage, bad data, or a missing file
+  3    a model file that is there but cannot be parsed, typed or differentiated
+  130  interrupted; the report so far is written and marked partial";
+
+/// Measures how robust an ONNX classifier is: attacks every sample within a budget and verifies what was found.
+///
+/// Robust accuracy is the share of all samples that are classified correctly and that no attack broke. It is an upper bound:
+/// a stronger attack may break more.
+#[derive(Debug, Parser)]
+#[command(name = "evaluate", version, after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The model file; without it, a digits classifier that comes with the example
+    #[arg(value_name = "MODEL.onnx", requires = "data")]
+    pub(crate) model: Option<PathBuf>,
+    /// The samples: arrays `x` (samples first) and `y` (classes from 0)
+    #[arg(long, value_name = "DATA.npz", requires = "model")]
+    pub(crate) data: Option<PathBuf>,
+    /// How a perturbation is measured: linf, l2 or l1; several by commas [default: linf]
+    #[arg(long, value_name = "NORM", value_delimiter = ',')]
+    pub(crate) norm: Vec<String>,
+    /// Budgets in the units of the data, such as 8/255,0.1 [default: linf 8/255, l2 0.5, l1 12]
+    #[arg(long, value_name = "EPS", value_delimiter = ',', allow_hyphen_values = true)]
+    pub(crate) eps: Vec<String>,
+    /// An attack with parameters, such as pgd:steps=40,restarts=2; repeat it for more [default: noise, fgsm, pgd]
+    #[arg(long, value_name = "NAME[:K=V,...]")]
+    pub(crate) attack: Vec<String>,
+    /// The smallest and largest value of the data, or none
+    #[arg(long, value_name = "LO,HI|none", default_value = "0,1", allow_hyphen_values = true)]
+    pub(crate) bounds: String,
+    /// In front of the model: x * SCALE
+    #[arg(long, value_name = "S", allow_hyphen_values = true)]
+    pub(crate) scale: Option<f32>,
+    /// In front of the model, after --scale: (x - MEAN) / STD per channel
+    #[arg(long, value_name = "A,B,C", value_delimiter = ',', allow_hyphen_values = true)]
+    pub(crate) mean: Vec<f32>,
+    /// See --mean
+    #[arg(long, value_name = "A,B,C", value_delimiter = ',', allow_hyphen_values = true)]
+    pub(crate) std: Vec<f32>,
+    /// The model's input to attack [default: the first]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) input: Option<String>,
+    /// The model's output with the scores [default: the first]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) output: Option<String>,
+    /// Look for this class instead of any wrong one
+    #[arg(long, value_name = "CLASS|random|least-likely")]
+    pub(crate) targeted: Option<String>,
+    /// How many samples to evaluate [default: all]
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+    /// The first sample to evaluate
+    #[arg(long, value_name = "K", default_value_t = 0)]
+    pub(crate) offset: usize,
+    /// Keys every random draw: the same seed gives the same report
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Threads; the result does not depend on it [default: one per core]
+    #[arg(long, value_name = "T")]
+    pub(crate) threads: Option<usize>,
+    /// Samples attacked together; the result does not depend on it
+    #[arg(long, value_name = "B")]
+    pub(crate) batch: Option<usize>,
+    /// Write the report to this file (schema ironbound/report/1)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// Write the adversarial points to this file (x, y, prediction, sample, row, eps, distance)
+    #[arg(long, value_name = "FILE.npz")]
+    pub(crate) save_adversarial: Option<PathBuf>,
+    /// Exit with code 1 when the worst-case robust accuracy at the largest eps of any norm is below P: a share such as
+    /// 0.8, or a percentage such as 80%
+    #[arg(long, value_name = "P", allow_hyphen_values = true)]
+    pub(crate) fail_under: Option<String>,
+    /// Print nothing but errors and a failed gate
+    #[arg(long)]
+    pub(crate) quiet: bool,
+}

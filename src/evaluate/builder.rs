@@ -1,0 +1,294 @@
+//! What to evaluate, and how.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::events::{Observer, Plan, Silent};
+use super::judge::Judge;
+use super::results::{DataInfo, Fate, Results};
+use super::scheduler::{Aimed, Samples, Scheduler};
+use super::{aims, clean, validate, warnings};
+use crate::attack::{Access, AnyAttack, Gradient};
+use crate::cancel::Cancel;
+use crate::data::Dataset;
+use crate::error::{Error, Result};
+use crate::goal::Aim;
+use crate::loss::LossKind;
+use crate::model::{Classifier, LossGradient};
+use crate::norm::Norm;
+use crate::threat::{Bounds, Threat};
+
+/// An evaluation: a model, labelled samples, threats and attacks.
+///
+/// Defaults: no threat, no attack (a clean pass), seed 0, all samples, all cores, no query limit.
+#[derive(Clone)]
+pub struct Evaluation<'a> {
+    model: &'a dyn Classifier,
+    data: &'a Dataset,
+    threats: Vec<Threat>,
+    attacks: Vec<Arc<dyn AnyAttack>>,
+    seed: u64,
+    offset: usize,
+    limit: Option<usize>,
+    batch: Option<usize>,
+    threads: Option<usize>,
+    query_limit: Option<u64>,
+    observer: &'a dyn Observer,
+    cancel: Cancel,
+}
+
+impl std::fmt::Debug for Evaluation<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Evaluation")
+            .field("model", self.model.info())
+            .field("threats", &self.threats)
+            .field("attacks", &self.attacks)
+            .field("seed", &self.seed)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a> Evaluation<'a> {
+    /// An evaluation of `model` on `data`, whose samples are brought into the shape of the model's input where that is
+    /// unambiguous: see [`Dataset::reshaped_for`].
+    #[must_use]
+    pub fn new(model: &'a dyn Classifier, data: &'a Dataset) -> Self {
+        Self {
+            model,
+            data,
+            threats: vec![],
+            attacks: vec![],
+            seed: 0,
+            offset: 0,
+            limit: None,
+            batch: None,
+            threads: None,
+            query_limit: None,
+            observer: &Silent,
+            cancel: Cancel::default(),
+        }
+    }
+
+    /// Adds a threat: a norm with one budget. Add as many as the report shall have.
+    #[must_use]
+    pub fn threat(mut self, threat: Threat) -> Self {
+        self.threats.push(threat);
+        self
+    }
+
+    /// Adds an attack, to be run under every threat.
+    #[must_use]
+    pub fn attack(mut self, attack: impl AnyAttack + 'static) -> Self {
+        self.attacks.push(Arc::new(attack));
+        self
+    }
+
+    /// Keys every random draw.
+    #[must_use]
+    pub fn seed(self, seed: u64) -> Self {
+        Self { seed, ..self }
+    }
+
+    /// Evaluates only the `limit` samples (all, when none) from index `offset` on. A sample's result does not depend on
+    /// it: shards agree with the whole.
+    #[must_use]
+    pub fn range(self, offset: usize, limit: Option<usize>) -> Self {
+        Self { offset, limit, ..self }
+    }
+
+    /// Samples that are attacked together; it changes the speed only. Default: what the model
+    /// prefers.
+    #[must_use]
+    pub fn batch(self, samples: usize) -> Self {
+        Self { batch: Some(samples), ..self }
+    }
+
+    /// Threads to use; it changes the speed only. Default: rayon's, which is one per core.
+    #[must_use]
+    pub fn threads(self, threads: usize) -> Self {
+        Self { threads: Some(threads), ..self }
+    }
+
+    /// Forward and backward passes that an attack may ask for, per sample and budget.
+    #[must_use]
+    pub fn query_limit(self, passes: u64) -> Self {
+        Self { query_limit: Some(passes), ..self }
+    }
+
+    /// Whom to tell what happens.
+    #[must_use]
+    pub fn observer(self, observer: &'a dyn Observer) -> Self {
+        Self { observer, ..self }
+    }
+
+    /// The flag that stops the run: what was finished by then comes back, marked partial.
+    #[must_use]
+    pub fn cancel(self, cancel: Cancel) -> Self {
+        Self { cancel, ..self }
+    }
+
+    /// Runs it.
+    ///
+    /// An attack's error on a sample is that sample's outcome and does not end the run; neither does an interruption.
+    ///
+    /// # Errors
+    /// Before any attack: [`Error::Parameter`] for a setting out of range, [`Error::Data`] for samples that do not fit
+    /// the model or the bounds, and the model's errors when it cannot be run, or not differentiated although an
+    /// attack needs it.
+    pub fn run(&self) -> Result<Results> {
+        match self.threads {
+            None => self.run_here(),
+            Some(0) => Err(Error::parameter("threads", 0, "expected at least 1")),
+            Some(threads) => {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+                let pool = pool.map_err(|error| {
+                    Error::parameter("threads", threads, format!("could not start them: {error}"))
+                })?;
+                pool.install(|| self.run_here())
+            }
+        }
+    }
+
+    fn run_here(&self) -> Result<Results> {
+        let data = self.data()?;
+        self.validate(&data)?;
+        let samples = self.samples(&data)?;
+        self.rehearse(&data)?;
+        let judge = Judge { model: self.model };
+        let plan = Plan { samples: samples.len(), rows: self.threats.len() * self.attacks.len() };
+        self.observer.started(plan);
+        let (clean, logits) = clean::pass(judge, samples, &self.cancel)?;
+        let correct = clean.iter().filter(|clean| clean.correct).count();
+        let finished = clean.iter().filter(|c| c.prediction.is_some() || c.error.is_some()).count();
+        self.observer.clean_done(correct, finished);
+
+        let aims: Vec<Vec<Option<Aim>>> =
+            self.threats.iter().map(|threat| self.aims(threat, samples, &logits)).collect();
+        let scheduler = Scheduler {
+            judge,
+            samples,
+            clean: &clean,
+            seed: self.seed,
+            batch: self.batch.unwrap_or_else(|| self.model.preferred_batch().max(1)),
+            query_limit: self.query_limit,
+            cancel: &self.cancel,
+            observer: self.observer,
+        };
+        let mut rows = vec![];
+        for series in self.by_norm(&aims) {
+            for attack in &self.attacks {
+                rows.extend(scheduler.series(&**attack, &series));
+            }
+        }
+        // A request that came when everything was done interrupted nothing.
+        let partial = finished < samples.len()
+            || rows.iter().any(|row| row.fates().contains(&Fate::Unreached));
+        let goals: Vec<_> = self
+            .threats
+            .iter()
+            .zip(&aims)
+            .map(|(threat, aims)| (&threat.goal, &aims[..]))
+            .collect();
+        let notes = [&self.model.notes()[..], data.notes()].concat();
+        let warnings = warnings::collect(&notes, &clean, &goals, &rows, partial);
+        self.observer.finished(partial);
+        Ok(Results {
+            seed: self.seed,
+            partial,
+            model: self.model.info().clone(),
+            data: DataInfo { path: data.path().into(), sha256: data.sha256().into() },
+            ids: samples.ids.to_vec(),
+            labels: samples.labels.to_vec(),
+            clean,
+            rows,
+            warnings,
+        })
+    }
+
+    /// The data in the shape of the model's input.
+    fn data(&self) -> Result<Cow<'a, Dataset>> {
+        let shape = &self.model.info().shape;
+        if self.data.shape() == shape {
+            return Ok(Cow::Borrowed(self.data));
+        }
+        self.data.clone().reshaped_for(shape).map(Cow::Owned)
+    }
+
+    /// The samples asked for.
+    fn samples<'d>(&self, data: &'d Dataset) -> Result<Samples<'d>> {
+        let (features, total) = (data.features(), data.len());
+        if self.offset >= total {
+            let expected = format!("expected less than the number of samples, {total}");
+            return Err(Error::parameter("offset", self.offset, expected));
+        }
+        let end = self.limit.map_or(total, |limit| total.min(self.offset.saturating_add(limit)));
+        Ok(Samples {
+            inputs: &data.values()[self.offset * features..end * features],
+            labels: &data.labels()[self.offset..end],
+            ids: &data.ids()[self.offset..end],
+            features,
+        })
+    }
+
+    /// Checks everything that was asked.
+    fn validate(&self, data: &Dataset) -> Result<()> {
+        validate::model(self.model.info())?;
+        for (field, value) in [("batch", self.batch), ("limit", self.limit)] {
+            if value == Some(0) {
+                return Err(Error::parameter(field, 0, "expected at least 1"));
+            }
+        }
+        self.attacks.iter().try_for_each(|attack| attack.validate())?;
+        // Lists of one value per sample are looked up by a sample's index in its file.
+        let total = data.ids().iter().max().map_or(0, |last| last + 1);
+        for threat in &self.threats {
+            threat.validate(total, data.features(), self.model.classes())?;
+        }
+        data.validate(&Bounds::NONE, self.model.classes())?;
+        for (at, threat) in self.threats.iter().enumerate() {
+            if self.threats[..at].iter().all(|earlier| earlier.bounds != threat.bounds) {
+                data.validate(&threat.bounds, self.model.classes())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs the data set's first sample as attacks will: what cannot be run is refused now, and what a model settles
+    /// on its first run (its batch size) is settled on the same sample whatever runs first later.
+    fn rehearse(&self, data: &Dataset) -> Result<()> {
+        if self.threats.is_empty() || self.attacks.is_empty() {
+            return Ok(());
+        }
+        let first = data.sample(0);
+        self.model.logits(first, &mut vec![])?;
+        if self.attacks.iter().any(|attack| attack.access() == Gradient::NAME) {
+            let (aim, loss) = (Aim::untargeted(data.labels()[0]), LossKind::default().loss());
+            self.model.loss_and_gradient(first, &[aim], &loss, &mut LossGradient::default())?;
+        }
+        Ok(())
+    }
+
+    fn aims(&self, threat: &Threat, samples: Samples<'_>, logits: &[Vec<f32>]) -> Vec<Option<Aim>> {
+        let one = |(index, logits): (usize, &Vec<f32>)| {
+            let (id, label) = (samples.id(index), samples.labels[index]);
+            let known = !logits.is_empty();
+            known.then(|| aims::aim(&threat.goal, self.seed, id, label, logits)).flatten()
+        };
+        logits.iter().enumerate().map(one).collect()
+    }
+
+    /// The threats of each norm, norms in the order given, budgets ascending.
+    fn by_norm<'s>(&'s self, aims: &'s [Vec<Option<Aim>>]) -> Vec<Vec<Aimed<'s>>> {
+        let mut groups: Vec<(Norm, Vec<Aimed<'s>>)> = vec![];
+        for (threat, aims) in self.threats.iter().zip(aims) {
+            let aimed = Aimed { threat, aims };
+            match groups.iter_mut().find(|(norm, _)| *norm == threat.norm) {
+                Some((_, group)) => group.push(aimed),
+                None => groups.push((threat.norm, vec![aimed])),
+            }
+        }
+        let eps = |aimed: &Aimed<'_>| aimed.threat.budget.largest();
+        groups.iter_mut().for_each(|(_, group)| group.sort_by(|a, b| eps(a).total_cmp(&eps(b))));
+        groups.into_iter().map(|(_, group)| group).collect()
+    }
+}

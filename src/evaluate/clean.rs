@@ -1,0 +1,45 @@
+//! The clean pass.
+
+use rayon::prelude::*;
+
+use super::judge::Judge;
+use super::results::Clean;
+use super::scheduler::Samples;
+use crate::cancel::Cancel;
+use crate::error::{Error, Result};
+use crate::goal::argmax;
+
+/// Each sample's clean outcome, and its logits (empty when it has none).
+///
+/// # Errors
+/// The first sample's, when the model cannot be run.
+pub(super) fn pass(
+    judge: Judge<'_>,
+    samples: Samples<'_>,
+    cancel: &Cancel,
+) -> Result<(Vec<Clean>, Vec<Vec<f32>>)> {
+    let all: Vec<_> = (0..samples.len())
+        .into_par_iter()
+        .map(|index| {
+            if cancel.is_cancelled() {
+                return Ok((Clean::default(), vec![]));
+            }
+            match judge.logits(samples.id(index), samples.input(index)) {
+                Ok(logits) => {
+                    let prediction = argmax(&logits);
+                    let correct = prediction == samples.labels[index];
+                    let clean = Clean { prediction: Some(prediction), correct, error: None };
+                    Ok((clean, logits))
+                }
+                Err(error @ Error::NonFiniteLogit { .. }) => {
+                    let error = Some(error.to_string());
+                    Ok((Clean { prediction: None, correct: false, error }, vec![]))
+                }
+                Err(Error::Cancelled) => Ok((Clean::default(), vec![])),
+                Err(error) => Err(error),
+            }
+        })
+        .collect();
+    // Collected in order first, so that the error reported is that of the first sample on every run.
+    Ok(all.into_iter().collect::<Result<Vec<_>>>()?.into_iter().unzip())
+}

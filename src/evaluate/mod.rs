@@ -1,0 +1,19 @@
+//! The evaluation: attacks propose, the judge disposes.
+//!
+//! [`Evaluation`] runs a clean pass, then every attack under every threat, and hands back [`Results`]: what became of
+//! each sample, re-verified by a forward pass of its own. Results have the same bits for any batch size, number of
+//! threads, and for a sample's place in a shard, as long as the model's answer does not depend on the batch.
+
+mod aims;
+mod builder;
+mod clean;
+mod events;
+mod judge;
+mod results;
+mod scheduler;
+mod validate;
+mod warnings;
+
+pub use builder::Evaluation;
+pub use events::{Observer, Plan, RowDone, Silent, UnitDone};
+pub use results::{Adversarial, Attempt, Clean, DataInfo, Fate, Results, Row, Warning};

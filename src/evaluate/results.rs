@@ -1,0 +1,151 @@
+//! What an evaluation found, sample by sample.
+
+use std::sync::Arc;
+
+use crate::model::ModelInfo;
+use crate::threat::Threat;
+
+/// What became of one sample under one attack and threat. The worst case over attacks is the greatest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fate {
+    /// Classified correctly, and not broken (or not attacked, because the target class is its label).
+    Robust,
+    /// Misclassified without an attack: never robust, not attacked.
+    Wrong,
+    /// Non-finite logits at the clean input: neither robust nor broken, not attacked.
+    Unusable,
+    /// The attack ended in an error, or met non-finite logits, and found nothing that holds: neither robust nor
+    /// broken.
+    Failed,
+    /// Broken: an adversarial point was verified.
+    Broken,
+    /// Not finished when the run was interrupted.
+    ///
+    /// So are the samples that needed no attack but stand between samples that were not finished: the finished ones
+    /// are whole stretches of the data set, so that their shares are not biased towards the misclassified.
+    Unreached,
+}
+
+/// A verified adversarial point.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Adversarial {
+    /// The perturbed input.
+    pub point: Arc<[f32]>,
+    /// The perturbation's size in the threat's norm, computed in f64.
+    pub distance: f64,
+    /// The class that the model takes it for.
+    pub prediction: usize,
+}
+
+/// One sample under one attack and threat.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attempt {
+    /// What became of the sample.
+    pub fate: Fate,
+    /// The verified point, when the sample was broken.
+    pub adversarial: Option<Adversarial>,
+    /// Whether this attack was run on the sample under this threat, rather than settled by the clean pass or by a
+    /// point found under another budget.
+    pub attacked: bool,
+    /// Whether the attack claimed a success that did not hold.
+    pub rejected: bool,
+    /// Forward passes that the attack asked for.
+    pub forward: u64,
+    /// Backward passes that the attack asked for.
+    pub backward: u64,
+    /// Steps at which the gradient was identically zero.
+    pub zero_gradients: u64,
+    /// Why the attack failed.
+    pub error: Option<String>,
+}
+
+impl Attempt {
+    /// A sample that this attack was not run on.
+    pub(super) fn settled(fate: Fate) -> Self {
+        Self {
+            fate,
+            adversarial: None,
+            attacked: false,
+            rejected: false,
+            forward: 0,
+            backward: 0,
+            zero_gradients: 0,
+            error: None,
+        }
+    }
+}
+
+/// One attack under one threat.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// The attack's name.
+    pub attack: String,
+    /// What the attack may ask: "blind", "decision", "score" or "gradient".
+    pub access: &'static str,
+    /// The attack's parameters.
+    pub params: serde_json::Value,
+    /// What the attacker may do.
+    pub threat: Threat,
+    /// One entry per sample.
+    pub attempts: Vec<Attempt>,
+}
+
+impl Row {
+    /// What became of each sample.
+    #[must_use]
+    pub fn fates(&self) -> Vec<Fate> {
+        self.attempts.iter().map(|attempt| attempt.fate).collect()
+    }
+}
+
+/// One sample without an attack.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Clean {
+    /// The predicted class; none when the logits were not finite, or the sample was not reached.
+    pub prediction: Option<usize>,
+    /// Whether the prediction is the label.
+    pub correct: bool,
+    /// Why there is no prediction; none when the sample was not reached before an interruption.
+    pub error: Option<String>,
+}
+
+/// Where the samples came from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DataInfo {
+    /// The file, or a name.
+    pub path: String,
+    /// SHA-256 of the file's bytes, lower-case hexadecimal; of the values when they came from memory.
+    pub sha256: String,
+}
+
+/// Something that the reader of a report must know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// A stable name to match on.
+    pub code: String,
+    /// A sentence.
+    pub message: String,
+}
+
+/// What an evaluation found.
+#[derive(Clone, Debug)]
+pub struct Results {
+    /// The run's seed.
+    pub seed: u64,
+    /// Whether the run was interrupted.
+    pub partial: bool,
+    /// The model.
+    pub model: ModelInfo,
+    /// The data.
+    pub data: DataInfo,
+    /// Each sample's index in the data set.
+    pub ids: Vec<usize>,
+    /// The true class of each sample.
+    pub labels: Vec<usize>,
+    /// Each sample without an attack.
+    pub clean: Vec<Clean>,
+    /// Every attack under every threat: by norm (in the order given), attack (in the order given), budget (ascending).
+    pub rows: Vec<Row>,
+    /// What the reader must know.
+    pub warnings: Vec<Warning>,
+}

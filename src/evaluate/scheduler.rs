@@ -1,0 +1,266 @@
+//! Who is attacked when: one series per attack and norm, budgets ascending, work units in parallel.
+
+use rayon::prelude::*;
+
+use super::events::{Observer, RowDone, UnitDone};
+use super::judge::Judge;
+use super::results::{Adversarial, Attempt, Clean, Fate, Row};
+use crate::attack::{AnyAttack, Outcome, Sample, Session};
+use crate::cancel::Cancel;
+use crate::error::Error;
+use crate::goal::Aim;
+use crate::threat::Threat;
+
+/// The samples of a run.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Samples<'a> {
+    /// `labels.len() x features`.
+    pub(super) inputs: &'a [f32],
+    /// The true classes.
+    pub(super) labels: &'a [usize],
+    /// Features of one sample.
+    pub(super) features: usize,
+    /// Each sample's index in the data set.
+    pub(super) ids: &'a [usize],
+}
+
+impl<'a> Samples<'a> {
+    pub(super) fn len(self) -> usize {
+        self.labels.len()
+    }
+
+    /// The index in the data set of a sample of the run.
+    pub(super) fn id(self, index: usize) -> usize {
+        self.ids[index]
+    }
+
+    pub(super) fn input(self, index: usize) -> &'a [f32] {
+        &self.inputs[index * self.features..][..self.features]
+    }
+}
+
+/// What every work unit needs.
+pub(super) struct Scheduler<'a> {
+    pub(super) judge: Judge<'a>,
+    pub(super) samples: Samples<'a>,
+    pub(super) clean: &'a [Clean],
+    pub(super) seed: u64,
+    pub(super) batch: usize,
+    pub(super) query_limit: Option<u64>,
+    pub(super) cancel: &'a Cancel,
+    pub(super) observer: &'a dyn Observer,
+}
+
+/// A threat, with the aim on each sample (none: not attacked).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Aimed<'a> {
+    pub(super) threat: &'a Threat,
+    pub(super) aims: &'a [Option<Aim>],
+}
+
+impl Scheduler<'_> {
+    /// One attack under threats of one norm, budgets ascending.
+    pub(super) fn series(&self, attack: &dyn AnyAttack, threats: &[Aimed<'_>]) -> Vec<Row> {
+        let mut done: Vec<Vec<Attempt>> = Vec::with_capacity(threats.len());
+        for (at, aimed) in threats.iter().enumerate() {
+            let known: Vec<_> =
+                threats[..at].iter().zip(&done).map(|(a, d)| (*a, &d[..])).collect();
+            let attempts = self.row(attack, *aimed, &known);
+            done.push(attempts);
+        }
+        self.share(threats, &mut done);
+        let row = |(aimed, attempts): (&Aimed<'_>, _)| Row {
+            attack: attack.id().into(),
+            access: attack.access(),
+            params: attack.params(),
+            threat: aimed.threat.clone(),
+            attempts,
+        };
+        threats.iter().zip(done).map(row).collect()
+    }
+
+    /// One attack under one threat. Samples that `known` attempts broke, within this threat too, are not attacked again.
+    fn row(
+        &self,
+        attack: &dyn AnyAttack,
+        aimed: Aimed<'_>,
+        known: &[(Aimed<'_>, &[Attempt])],
+    ) -> Vec<Attempt> {
+        if self.cancel.is_cancelled() {
+            return vec![Attempt::settled(Fate::Unreached); self.samples.len()];
+        }
+        let mut open = vec![];
+        let mut attempts: Vec<_> = (0..self.samples.len())
+            .map(|index| {
+                let clean = &self.clean[index];
+                if clean.prediction.is_none() {
+                    let unusable = clean.error.is_some();
+                    return Attempt::settled(if unusable {
+                        Fate::Unusable
+                    } else {
+                        Fate::Unreached
+                    });
+                }
+                if !clean.correct {
+                    return Attempt::settled(Fate::Wrong);
+                }
+                if aimed.aims[index].is_none() {
+                    return Attempt::settled(Fate::Robust);
+                }
+                if let Some(found) = self.carried(index, aimed, known) {
+                    let adversarial = Some(found);
+                    return Attempt { adversarial, ..Attempt::settled(Fate::Broken) };
+                }
+                open.push(index);
+                Attempt::settled(Fate::Unreached)
+            })
+            .collect();
+        let (norm, eps) = (aimed.threat.norm, aimed.threat.budget.largest());
+        self.observer.row_started(attack.id(), norm, eps, open.len());
+        let units: Vec<_> = open
+            .par_chunks(self.batch)
+            .map(|unit| {
+                let attempts = self.unit(attack, aimed, unit);
+                let broken = attempts.iter().filter(|a| a.fate == Fate::Broken).count();
+                let (attack, samples) = (attack.id(), unit.len());
+                self.observer.unit_done(UnitDone { attack, norm, eps, samples, broken });
+                attempts
+            })
+            .collect();
+        for (index, attempt) in open.iter().zip(units.into_iter().flatten()) {
+            attempts[*index] = attempt;
+        }
+        leave_out_unfinished_stretches(&open, &mut attempts);
+        let count = |fate| attempts.iter().filter(|a| a.fate == fate).count();
+        let (robust, broken) = (count(Fate::Robust), count(Fate::Broken));
+        self.observer.row_done(RowDone { attack: attack.id(), norm, eps, robust, broken });
+        attempts
+    }
+
+    /// Attacks the samples `unit` together.
+    fn unit(&self, attack: &dyn AnyAttack, aimed: Aimed<'_>, unit: &[usize]) -> Vec<Attempt> {
+        if self.cancel.is_cancelled() {
+            return vec![Attempt::settled(Fate::Unreached); unit.len()];
+        }
+        let session = Session {
+            model: self.judge.model,
+            threat: aimed.threat,
+            seed: self.seed,
+            query_limit: self.query_limit,
+            cancel: self.cancel.clone(),
+        };
+        let samples: Vec<_> = unit
+            .iter()
+            .filter_map(|&index| {
+                let (id, clean) = (self.samples.id(index), self.samples.input(index));
+                aimed.aims[index].map(|aim| Sample { id, clean, aim })
+            })
+            .collect();
+        let (mut outcomes, ended) = attack.run(&session, &samples);
+        let error = ended.err();
+        // One sample's error must not cost its neighbours anything, nor depend on who they are.
+        let alone = matches!(error, None | Some(Error::Cancelled)) || unit.len() == 1;
+        if !alone {
+            let one = |index| self.unit(attack, aimed, std::slice::from_ref(index));
+            return unit.iter().flat_map(one).collect();
+        }
+        outcomes.resize_with(samples.len(), Outcome::default);
+        let judged = samples.iter().zip(outcomes);
+        judged
+            .map(|(sample, outcome)| self.settle(aimed, sample, outcome, error.as_ref()))
+            .collect()
+    }
+
+    /// Judges what an attack did to one sample, and how it ended.
+    fn settle(
+        &self,
+        aimed: Aimed<'_>,
+        sample: &Sample<'_>,
+        outcome: Outcome,
+        ended: Option<&Error>,
+    ) -> Attempt {
+        let region = aimed.threat.region(sample.id, sample.clean);
+        let verdict = match outcome.point {
+            Some(point) => self.judge.verify(sample.id, region, sample.aim, point),
+            None => Ok(None),
+        };
+        let rejected = outcome.success && !matches!(verdict, Ok(Some(_)));
+        let (fate, error) = match (&verdict, ended) {
+            (Ok(Some(_)), _) => (Fate::Broken, None),
+            (Err(error), _) => (Fate::Failed, Some(error.to_string())),
+            (Ok(None), Some(Error::Cancelled)) => (Fate::Unreached, None),
+            // A used-up limit is how an attack may end, not a fault.
+            (Ok(None), None | Some(Error::QueryLimit { .. })) => match outcome.non_finite {
+                Some((class, value)) => {
+                    let error = Error::NonFiniteLogit { sample: sample.id, class, value };
+                    (Fate::Failed, Some(error.to_string()))
+                }
+                None => (Fate::Robust, None),
+            },
+            (Ok(None), Some(error)) => (Fate::Failed, Some(error.to_string())),
+        };
+        Attempt {
+            fate,
+            adversarial: verdict.ok().flatten(),
+            attacked: fate != Fate::Unreached,
+            rejected,
+            forward: outcome.forward,
+            backward: outcome.backward,
+            zero_gradients: outcome.zero_gradients,
+            error,
+        }
+    }
+
+    /// The first known point that breaks a sample under this threat as well.
+    fn carried(
+        &self,
+        index: usize,
+        aimed: Aimed<'_>,
+        known: &[(Aimed<'_>, &[Attempt])],
+    ) -> Option<Adversarial> {
+        let region = aimed.threat.region(self.samples.id(index), self.samples.input(index));
+        known.iter().filter(|(other, _)| other.aims[index] == aimed.aims[index]).find_map(
+            |(_, attempts)| {
+                let found = attempts[index].adversarial.as_ref()?;
+                let distance = region.check(&found.point).ok()?;
+                Some(Adversarial { distance, ..found.clone() })
+            },
+        )
+    }
+
+    /// Lets the points found under larger budgets count under the smaller ones that hold them.
+    fn share(&self, threats: &[Aimed<'_>], done: &mut [Vec<Attempt>]) {
+        for at in 0..done.len() {
+            let (head, later) = done.split_at_mut(at + 1);
+            let known: Vec<_> =
+                threats[at + 1..].iter().zip(&*later).map(|(a, d)| (*a, &d[..])).collect();
+            for (index, attempt) in head[at].iter_mut().enumerate() {
+                if threats[at].aims[index].is_none()
+                    || !matches!(attempt.fate, Fate::Robust | Fate::Failed)
+                {
+                    continue;
+                }
+                if let Some(found) = self.carried(index, threats[at], &known) {
+                    attempt.fate = Fate::Broken;
+                    attempt.adversarial = Some(found);
+                    attempt.error = None;
+                }
+            }
+        }
+    }
+}
+
+/// Makes every sample that was not attacked share the fate of the next one that was to be (the last one's, beyond it)
+/// where that was not finished.
+fn leave_out_unfinished_stretches(open: &[usize], attempts: &mut [Attempt]) {
+    let Some(last) = open.last() else { return };
+    let mut finished = attempts[*last].fate != Fate::Unreached;
+    let mut open = open.iter().rev().peekable();
+    for (index, attempt) in attempts.iter_mut().enumerate().rev() {
+        if open.next_if_eq(&&index).is_some() {
+            finished = attempt.fate != Fate::Unreached;
+        } else if !finished {
+            *attempt = Attempt::settled(Fate::Unreached);
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! What the reader of the numbers must know.
+
+use super::results::{Attempt, Clean, Fate, Row, Warning};
+use crate::attack::{Access, Blind, Gradient};
+use crate::goal::{Aim, Goal};
+use crate::threat::Threat;
+
+/// A threat's goal, and the aim that it came to on each sample.
+pub(super) type Aims<'a> = (&'a Goal, &'a [Option<Aim>]);
+
+/// The warnings of a run, in a fixed order.
+pub(super) fn collect(
+    notes: &[(String, String)],
+    clean: &[Clean],
+    aims: &[Aims<'_>],
+    rows: &[Row],
+    partial: bool,
+) -> Vec<Warning> {
+    let mut all: Vec<Warning> =
+        notes.iter().map(|(code, message)| warning(code, message.clone())).collect();
+    if partial {
+        let message = "the run was interrupted: shares are of the samples that were finished, and samples that \
+                       were not are listed as unreached";
+        all.push(warning("interrupted", message.into()));
+    }
+    all.extend(non_finite(clean));
+    all.extend(target_is_label(clean, aims));
+    for series in rows.chunk_by(|a, b| {
+        (&a.attack, &a.params, a.threat.norm) == (&b.attack, &b.params, b.threat.norm)
+    }) {
+        all.extend(errors(series));
+        all.extend(rejected(series));
+        all.extend(zero_gradients(series));
+    }
+    all.extend(noise_beats_gradient(rows));
+    all
+}
+
+fn warning(code: &str, message: String) -> Warning {
+    Warning { code: code.into(), message }
+}
+
+fn non_finite(clean: &[Clean]) -> Option<Warning> {
+    let errors: Vec<_> = clean.iter().filter_map(|clean| clean.error.as_deref()).collect();
+    let first = errors.first()?;
+    let message = format!(
+        "{} without an attack: neither robust nor broken, but counted among all samples; the first: {first}",
+        samples(errors.len(), "has", "have", "non-finite logits")
+    );
+    Some(warning("non-finite", message))
+}
+
+fn target_is_label(clean: &[Clean], aims: &[Aims<'_>]) -> Vec<Warning> {
+    let mut seen: Vec<&Goal> = vec![];
+    let mut all = vec![];
+    for (goal, aims) in aims {
+        if seen.contains(goal) {
+            continue;
+        }
+        seen.push(goal);
+        let count = clean.iter().zip(*aims).filter(|(c, aim)| c.correct && aim.is_none()).count();
+        if count > 0 {
+            let message = format!(
+                "{}: not attacked, and counted as robust",
+                samples(count, "has", "have", "the target class as label")
+            );
+            all.push(warning("target-is-label", message));
+        }
+    }
+    all
+}
+
+fn errors(series: &[Row]) -> Option<Warning> {
+    let failed: Vec<_> = attempts(series).filter(|a| a.fate == Fate::Failed).collect();
+    let first = failed.first()?.error.as_deref().unwrap_or_default();
+    let message = format!(
+        "{}: the attack ended in an error on {}, neither robust nor broken but counted among all samples; the \
+         first: {first}",
+        name(series),
+        of_all(failed.len(), attacked(series))
+    );
+    Some(warning("attack-error", message))
+}
+
+fn rejected(series: &[Row]) -> Option<Warning> {
+    let count = attempts(series).filter(|a| a.rejected).count();
+    let message = format!(
+        "{}: {} claimed a success that did not hold when it was verified alone, and is not counted",
+        name(series),
+        of_all(count, attacked(series))
+    );
+    (count > 0).then(|| warning("rejected", message))
+}
+
+fn zero_gradients(series: &[Row]) -> Option<Warning> {
+    let zero: u64 = attempts(series).map(|a| a.zero_gradients).sum();
+    let steps: u64 = attempts(series).map(|a| a.backward).sum();
+    let message = format!(
+        "{}: the gradient was identically zero at {zero} of {steps} steps ({:.1} %): the model may look more robust \
+         to this attack than it is",
+        name(series),
+        100.0 * zero as f64 / steps.max(1) as f64
+    );
+    (zero > 0).then(|| warning("zero-gradient", message))
+}
+
+/// A sign of gradient masking: a better-informed attack should break at least as many samples as a blind one.
+fn noise_beats_gradient(rows: &[Row]) -> Vec<Warning> {
+    let mut threats: Vec<&Threat> = vec![];
+    for row in rows {
+        if !threats.contains(&&row.threat) {
+            threats.push(&row.threat);
+        }
+    }
+    let best = |threat: &Threat, access: &str| {
+        let of = rows.iter().filter(|row| {
+            row.access == access
+                && row.threat == *threat
+                && row.attempts.iter().all(|a| a.fate != Fate::Unreached)
+        });
+        let broken = |row: &Row| row.attempts.iter().filter(|a| a.fate == Fate::Broken).count();
+        // The first of the best, so that the message does not depend on the order of ties.
+        of.map(|row| (broken(row), row)).rev().max_by_key(|(broken, _)| *broken)
+    };
+    let found = threats.into_iter().filter_map(|threat| {
+        let ((noise, blind), (gradient, white)) =
+            best(threat, Blind::NAME).zip(best(threat, Gradient::NAME))?;
+        let message = format!(
+            "{} broke {noise} of {} samples within {} {}, {} only {gradient}: the gradient may be masked, so that the \
+             gradient attacks say little",
+            blind.attack,
+            blind.attempts.len(),
+            threat.norm,
+            threat.budget.largest(),
+            white.attack
+        );
+        (noise > gradient).then(|| warning("noise-beats-gradient", message))
+    });
+    found.collect()
+}
+
+fn attempts(series: &[Row]) -> impl Iterator<Item = &Attempt> {
+    series.iter().flat_map(|row| &row.attempts)
+}
+
+fn attacked(series: &[Row]) -> usize {
+    attempts(series).filter(|a| a.attacked).count()
+}
+
+/// "pgd linf".
+fn name(series: &[Row]) -> String {
+    series.first().map_or_else(String::new, |row| format!("{} {}", row.attack, row.threat.norm))
+}
+
+fn samples(count: usize, one: &str, many: &str, rest: &str) -> String {
+    let (noun, verb) = if count == 1 { ("sample", one) } else { ("samples", many) };
+    format!("{count} {noun} {verb} {rest}")
+}
+
+fn of_all(count: usize, all: usize) -> String {
+    format!("{count} of {all} attempts (samples times budgets)")
+}

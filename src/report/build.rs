@@ -1,0 +1,143 @@
+//! From results to the record.
+
+use super::record::{
+    AttackRow, CleanRow, DataRecord, ModelRecord, Queries, Report, SCHEMA, WarningRecord, WorstCase,
+};
+use crate::evaluate::{Clean, Fate, Results, Row};
+use crate::goal::Goal;
+use crate::metrics::{Tally, spread, wilson95, worst_case};
+use crate::threat::Threat;
+
+impl Report {
+    /// The record of `results`.
+    #[must_use]
+    pub fn new(results: &Results) -> Self {
+        let model = &results.model;
+        Self {
+            schema: SCHEMA.into(),
+            ironbound: env!("CARGO_PKG_VERSION").into(),
+            seed: results.seed,
+            partial: results.partial,
+            model: ModelRecord {
+                path: model.path.clone(),
+                sha256: model.sha256.clone(),
+                input: model.input.clone(),
+                output: model.output.clone(),
+                classes: model.classes,
+            },
+            data: DataRecord {
+                path: results.data.path.clone(),
+                sha256: results.data.sha256.clone(),
+                samples: results.labels.len(),
+                offset: results.ids.first().copied().unwrap_or(0),
+            },
+            clean: clean(results),
+            attacks: results.rows.iter().map(|row| attack(row, &results.ids)).collect(),
+            worst_case: worst_cases(results),
+            warnings: results
+                .warnings
+                .iter()
+                .map(|w| WarningRecord { code: w.code.clone(), message: w.message.clone() })
+                .collect(),
+        }
+    }
+}
+
+fn clean(results: &Results) -> CleanRow {
+    let all = &results.clean;
+    let ids = |keep: &dyn Fn(&Clean) -> bool| -> Vec<usize> {
+        all.iter().zip(&results.ids).filter(|(clean, _)| keep(clean)).map(|(_, id)| *id).collect()
+    };
+    let errors = ids(&|clean| clean.error.is_some());
+    let unreached = ids(&|clean| clean.error.is_none() && clean.prediction.is_none());
+    let correct = all.iter().filter(|clean| clean.correct).count();
+    let finished = all.len() - unreached.len();
+    CleanRow {
+        accuracy: (finished > 0).then(|| correct as f64 / finished as f64),
+        interval: wilson95(correct, finished),
+        correct: all.iter().map(|clean| clean.correct).collect(),
+        errors,
+        unreached,
+    }
+}
+
+fn attack(row: &Row, ids: &[usize]) -> AttackRow {
+    let fates = row.fates();
+    let tally = Tally::of(fates.iter().copied());
+    let distances: Vec<f64> =
+        row.attempts.iter().filter_map(|a| a.adversarial.as_ref()).map(|a| a.distance).collect();
+    let attacked: Vec<_> = row.attempts.iter().filter(|a| a.attacked).collect();
+    let mean = |passes: u64| passes as f64 / attacked.len().max(1) as f64;
+    AttackRow {
+        id: row.attack.clone(),
+        params: row.params.clone(),
+        norm: row.threat.norm,
+        eps: row.threat.budget.largest(),
+        goal: goal(&row.threat.goal),
+        robust_accuracy: tally.robust_accuracy(),
+        interval: tally.interval(),
+        success_rate: tally.success_rate(),
+        rejected: row.attempts.iter().filter(|a| a.rejected).count(),
+        queries: Queries {
+            forward: mean(attacked.iter().map(|a| a.forward).sum()),
+            backward: mean(attacked.iter().map(|a| a.backward).sum()),
+        },
+        distance: spread(&distances).into(),
+        robust: robust(&fates),
+        errors: errors(&fates, ids),
+        unreached: unreached(&fates, ids),
+    }
+}
+
+/// One entry per threat, in the order of the rows.
+fn worst_cases(results: &Results) -> Vec<WorstCase> {
+    let mut threats: Vec<&Threat> = vec![];
+    for row in &results.rows {
+        if !threats.contains(&&row.threat) {
+            threats.push(&row.threat);
+        }
+    }
+    let one = |threat: &Threat| {
+        let fates: Vec<_> =
+            results.rows.iter().filter(|row| row.threat == *threat).map(Row::fates).collect();
+        let fates = worst_case(&fates.iter().map(|row| &row[..]).collect::<Vec<_>>());
+        let tally = Tally::of(fates.iter().copied());
+        WorstCase {
+            norm: threat.norm,
+            eps: threat.budget.largest(),
+            goal: goal(&threat.goal),
+            robust_accuracy: tally.robust_accuracy(),
+            interval: tally.interval(),
+            robust: robust(&fates),
+            errors: errors(&fates, &results.ids),
+            unreached: unreached(&fates, &results.ids),
+        }
+    };
+    threats.into_iter().map(one).collect()
+}
+
+fn robust(fates: &[Fate]) -> Vec<bool> {
+    fates.iter().map(|fate| *fate == Fate::Robust).collect()
+}
+
+fn errors(fates: &[Fate], ids: &[usize]) -> Vec<usize> {
+    which(fates, ids, |fate| matches!(fate, Fate::Failed | Fate::Unusable))
+}
+
+fn unreached(fates: &[Fate], ids: &[usize]) -> Vec<usize> {
+    which(fates, ids, |fate| fate == Fate::Unreached)
+}
+
+fn which(fates: &[Fate], ids: &[usize], keep: impl Fn(Fate) -> bool) -> Vec<usize> {
+    fates.iter().zip(ids).filter(|(fate, _)| keep(**fate)).map(|(_, id)| *id).collect()
+}
+
+fn goal(goal: &Goal) -> String {
+    match goal {
+        Goal::Untargeted => "untargeted".into(),
+        Goal::Class(class) => format!("class {class}"),
+        Goal::PerSample(_) => "per sample".into(),
+        Goal::Random => "random".into(),
+        Goal::LeastLikely => "least-likely".into(),
+    }
+}

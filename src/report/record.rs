@@ -1,0 +1,188 @@
+//! The record: schema `ironbound/report/1`. `docs/report.schema.md` describes it for readers of the file.
+
+use serde::{Deserialize, Serialize};
+
+use crate::metrics::Spread;
+use crate::norm::Norm;
+
+/// The name and version of the record's format.
+pub const SCHEMA: &str = "ironbound/report/1";
+
+/// An evaluation's record: what was run, on what, and what came of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Report {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// The crate's version.
+    pub ironbound: String,
+    /// The run's seed.
+    pub seed: u64,
+    /// Whether the run was interrupted: shares are then of the samples that were finished.
+    pub partial: bool,
+    /// The model.
+    pub model: ModelRecord,
+    /// The data.
+    pub data: DataRecord,
+    /// Without an attack.
+    pub clean: CleanRow,
+    /// Every attack under every threat.
+    pub attacks: Vec<AttackRow>,
+    /// All attacks together, under every threat.
+    pub worst_case: Vec<WorstCase>,
+    /// What the reader of the numbers must know.
+    pub warnings: Vec<WarningRecord>,
+}
+
+/// The model of a report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelRecord {
+    /// The file.
+    pub path: String,
+    /// SHA-256 of its bytes, hexadecimal.
+    pub sha256: String,
+    /// The attacked input.
+    pub input: String,
+    /// The output that holds the logits.
+    pub output: String,
+    /// How many classes it tells apart.
+    pub classes: usize,
+}
+
+/// The data of a report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataRecord {
+    /// The file.
+    pub path: String,
+    /// SHA-256 of its bytes, hexadecimal.
+    pub sha256: String,
+    /// How many samples were asked for.
+    pub samples: usize,
+    /// The index in the file of the first of them; lists of one value per sample begin there.
+    #[serde(default)]
+    pub offset: usize,
+}
+
+/// The clean pass of a report.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CleanRow {
+    /// Correct / finished; none when nothing was finished.
+    pub accuracy: Option<f64>,
+    /// Its 95 % Wilson interval.
+    pub interval: [f64; 2],
+    /// Whether each sample is classified correctly; false for errors and unreached samples too.
+    pub correct: Vec<bool>,
+    /// Samples (indices in the file) without finite logits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<usize>,
+    /// Samples (indices in the file) not finished when the run was interrupted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unreached: Vec<usize>,
+}
+
+/// One attack under one threat.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AttackRow {
+    /// The attack's name.
+    pub id: String,
+    /// All its parameters.
+    pub params: serde_json::Value,
+    /// The threat's norm.
+    pub norm: Norm,
+    /// The budget, in the units of the data; the largest one when it differs by sample or feature.
+    pub eps: f64,
+    /// The attacker's goal: "untargeted", "random", "least-likely", "class 3", "per sample".
+    #[serde(default)]
+    pub goal: String,
+    /// Robust / finished; none when nothing was.
+    pub robust_accuracy: Option<f64>,
+    /// Its 95 % Wilson interval.
+    pub interval: [f64; 2],
+    /// Broken / classified correctly; none when no sample was.
+    pub success_rate: Option<f64>,
+    /// Claims of success that did not hold.
+    pub rejected: usize,
+    /// Mean number of passes per sample that was attacked under this budget.
+    pub queries: Queries,
+    /// How large the successful perturbations are, in the threat's norm; none when there is none.
+    pub distance: Distances,
+    /// Whether each sample is robust: classified correctly, attacked without an error, and not broken.
+    pub robust: Vec<bool>,
+    /// Samples (indices in the file) whose attack ended in an error: neither robust nor broken.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<usize>,
+    /// Samples (indices in the file) not finished when the run was interrupted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unreached: Vec<usize>,
+}
+
+/// Mean queries per attacked sample; 0 when none was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Queries {
+    /// Forward passes.
+    pub forward: f64,
+    /// Backward passes.
+    pub backward: f64,
+}
+
+/// A [`Spread`] of distances, each null when there is no success.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Distances {
+    /// The arithmetic mean.
+    pub mean: Option<f64>,
+    /// The median.
+    pub median: Option<f64>,
+    /// The largest.
+    pub max: Option<f64>,
+}
+
+impl From<Option<Spread>> for Distances {
+    fn from(spread: Option<Spread>) -> Self {
+        Self {
+            mean: spread.map(|spread| spread.mean),
+            median: spread.map(|spread| spread.median),
+            max: spread.map(|spread| spread.max),
+        }
+    }
+}
+
+/// All attacks together under one threat: a sample is robust when every one of them left it so.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorstCase {
+    /// The threat's norm.
+    pub norm: Norm,
+    /// The budget.
+    pub eps: f64,
+    /// The attacker's goal.
+    #[serde(default)]
+    pub goal: String,
+    /// Robust / finished; none when nothing was.
+    pub robust_accuracy: Option<f64>,
+    /// Its 95 % Wilson interval.
+    pub interval: [f64; 2],
+    /// Whether each sample is robust.
+    pub robust: Vec<bool>,
+    /// Samples (indices in the file) with an error under some attack, and not broken by another.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<usize>,
+    /// Samples (indices in the file) that some attack had not finished.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unreached: Vec<usize>,
+}
+
+/// A warning of a report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WarningRecord {
+    /// A stable name to match on.
+    pub code: String,
+    /// A sentence.
+    pub message: String,
+}

@@ -1,0 +1,172 @@
+//! The record for the terminal.
+
+use std::fmt::Write;
+
+use super::record::{AttackRow, Distances, Report};
+
+/// The columns of the table; all but the first three are numbers, aligned to the right.
+const HEAD: [&str; 9] = [
+    "norm",
+    "eps",
+    "attack",
+    "robust",
+    "95 % interval",
+    "success",
+    "mean dist",
+    "max dist",
+    "queries",
+];
+
+impl Report {
+    /// The record as text of some 100 columns: the model, the data, clean accuracy, a table of attacks, the worst case
+    /// per threat, warnings. It ends in a newline.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        let _ = self.write_text(&mut text);
+        text
+    }
+
+    fn write_text(&self, text: &mut String) -> std::fmt::Result {
+        let (model, data) = (&self.model, &self.data);
+        let hash = |sha256: &str| sha256.get(..12).unwrap_or(sha256).to_owned();
+        writeln!(
+            text,
+            "model   {} ({} classes, sha256 {})",
+            model.path,
+            model.classes,
+            hash(&model.sha256)
+        )?;
+        writeln!(
+            text,
+            "data    {} ({} samples, sha256 {})",
+            data.path,
+            data.samples,
+            hash(&data.sha256)
+        )?;
+        writeln!(
+            text,
+            "clean   {} {}",
+            percent(self.clean.accuracy),
+            interval(self.clean.interval)
+        )?;
+        if self.partial {
+            writeln!(text, "PARTIAL the run was interrupted; shares are of the finished samples")?;
+        }
+        if !self.attacks.is_empty() {
+            writeln!(text)?;
+            self.write_table(text)?;
+        }
+        if !self.warnings.is_empty() {
+            writeln!(text)?;
+        }
+        for warning in &self.warnings {
+            writeln!(text, "warning[{}]: {}", warning.code, warning.message)?;
+        }
+        Ok(())
+    }
+
+    /// The attack's name, with the parameters that set it apart from others of that name.
+    fn name(&self, row: &AttackRow) -> String {
+        let Some(params) = row.params.as_object() else { return row.id.clone() };
+        let others = || self.attacks.iter().filter(|other| other.id == row.id);
+        let differs = |key: &str, value| others().any(|other| other.params.get(key) != Some(value));
+        let mut apart =
+            params.iter().filter(|(key, value)| differs(key, value)).map(|(key, value)| {
+                let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                format!("{key}={text}")
+            });
+        match apart.next() {
+            Some(first) => {
+                apart.fold(format!("{}:{first}", row.id), |name, next| name + "," + &next)
+            }
+            None => row.id.clone(),
+        }
+    }
+
+    fn write_table(&self, text: &mut String) -> std::fmt::Result {
+        let mut rows = vec![HEAD.map(str::to_owned)];
+        for case in &self.worst_case {
+            let attacks = self.attacks.iter().filter(|a| {
+                a.norm == case.norm && a.eps.to_bits() == case.eps.to_bits() && a.goal == case.goal
+            });
+            let (norm, eps) = (case.norm.to_string(), number(case.eps));
+            for row in attacks {
+                let Distances { mean, max, .. } = row.distance;
+                rows.push([
+                    norm.clone(),
+                    eps.clone(),
+                    self.name(row),
+                    percent(row.robust_accuracy),
+                    interval(row.interval),
+                    percent(row.success_rate),
+                    mean.map_or_else(|| "-".into(), number),
+                    max.map_or_else(|| "-".into(), number),
+                    format!("{:.1}", row.queries.forward + row.queries.backward),
+                ]);
+            }
+            let mut worst: [String; HEAD.len()] = Default::default();
+            worst[0] = norm;
+            worst[1] = eps;
+            worst[2] = "worst case".into();
+            worst[3] = percent(case.robust_accuracy);
+            worst[4] = interval(case.interval);
+            rows.push(worst);
+        }
+        let width =
+            |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        let widths: [usize; HEAD.len()] = std::array::from_fn(width);
+        for row in &rows {
+            let mut line = String::new();
+            for (column, (cell, width)) in row.iter().zip(widths).enumerate() {
+                if column < 3 {
+                    write!(line, "{cell:<width$}  ")?;
+                } else {
+                    write!(line, "{cell:>width$}  ")?;
+                }
+            }
+            writeln!(text, "{}", line.trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+fn percent(share: Option<f64>) -> String {
+    share.map_or_else(|| "-".into(), |share| format!("{:.1} %", 100.0 * share))
+}
+
+fn interval([lower, upper]: [f64; 2]) -> String {
+    format!("[{:.1}, {:.1}]", 100.0 * lower, 100.0 * upper)
+}
+
+/// Four significant digits, without trailing zeros.
+fn number(value: f64) -> String {
+    if value == 0.0 {
+        return "0".into();
+    }
+    let digits = 3 - value.abs().log10().floor() as i32;
+    let text = format!("{value:.*}", usize::try_from(digits).unwrap_or(0));
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').into() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_four_digits() {
+        let cases = [
+            (0.0, "0"),
+            (8.0 / 255.0, "0.03137"),
+            (0.5, "0.5"),
+            (3.0, "3"),
+            (1234.5, "1234"),
+            (123.45, "123.5"),
+            (1e-7, "0.0000001"),
+        ];
+        for (value, text) in cases {
+            assert_eq!(number(value), text);
+        }
+    }
+}

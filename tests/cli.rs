@@ -1,0 +1,253 @@
+//! The contract of `examples/evaluate`: flags, exit codes, one-line errors, files.
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
+use std::io::{Cursor, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use ironbound::report::Report;
+use npyz::WriterBuilder;
+
+const MODEL: &str = "examples/assets/digits_cnn.onnx";
+const DATA: &str = "examples/assets/digits_test.npz";
+
+/// The example's binary, which `cargo test` builds before the tests run.
+fn binary() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let profile = test.parent().and_then(Path::parent).unwrap();
+    let binary = profile.join("examples").join(format!("evaluate{}", std::env::consts::EXE_SUFFIX));
+    assert!(binary.exists(), "{} is not there: cargo build --example evaluate", binary.display());
+    binary
+}
+
+fn evaluate(args: &[&str]) -> Output {
+    let mut command = Command::new(binary());
+    command.current_dir(env!("CARGO_MANIFEST_DIR")).args(args).output().unwrap()
+}
+
+/// The one line that a failing run prints, without `error: `.
+fn failure(args: &[&str], code: i32) -> String {
+    let output = evaluate(args);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{args:?}: {stderr}");
+    assert!(output.stdout.is_empty(), "{args:?}");
+    let line = stderr.strip_prefix("error: ").unwrap_or_else(|| panic!("{args:?}: {stderr}"));
+    assert_eq!(line.matches('\n').count(), 1, "{args:?}: {stderr}");
+    line.trim_end().to_owned()
+}
+
+/// An npz file of `x` f32 and `y` i64.
+fn npz(folder: &Path, name: &str, shape: &[u64], x: Vec<f32>, y: Vec<i64>) -> String {
+    let array = |bytes: &mut Vec<u8>, shape: &[u64], write: &dyn Fn(&mut Vec<u8>, &[u64])| {
+        write(bytes, shape);
+    };
+    let mut zip = zip::ZipWriter::new(Cursor::new(vec![]));
+    let labels = [y.len() as u64];
+    let mut bytes = vec![];
+    array(&mut bytes, shape, &|bytes, shape| {
+        let options = npyz::WriteOptions::new().default_dtype().shape(shape).writer(bytes);
+        let mut writer = options.begin_nd().unwrap();
+        writer.extend(x.iter().copied()).unwrap();
+        writer.finish().unwrap();
+    });
+    zip.start_file("x.npy", zip::write::SimpleFileOptions::default()).unwrap();
+    zip.write_all(&bytes).unwrap();
+    bytes.clear();
+    array(&mut bytes, &labels, &|bytes, shape| {
+        let options = npyz::WriteOptions::new().default_dtype().shape(shape).writer(bytes);
+        let mut writer = options.begin_nd().unwrap();
+        writer.extend(y.iter().copied()).unwrap();
+        writer.finish().unwrap();
+    });
+    zip.start_file("y.npy", zip::write::SimpleFileOptions::default()).unwrap();
+    zip.write_all(&bytes).unwrap();
+    let path = folder.join(name);
+    std::fs::write(&path, zip.finish().unwrap().into_inner()).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+fn file(folder: &Path, name: &str, bytes: &[u8]) -> String {
+    let path = folder.join(name);
+    std::fs::write(&path, bytes).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn wrong_model_files_exit_with_3_and_missing_ones_with_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let onnx = std::fs::read(MODEL).unwrap();
+    let text = file(folder.path(), "text.onnx", b"this is not a model\n");
+    let truncated = file(folder.path(), "truncated.onnx", &onnx[..onnx.len() / 2]);
+    let empty = file(folder.path(), "empty.onnx", b"");
+    for path in [&text, &truncated, &empty, DATA] {
+        let message = failure(&[path, "--data", DATA], 3);
+        assert!(message.starts_with(path), "{message}");
+    }
+    let message = failure(&["no/such/model.onnx", "--data", DATA], 2);
+    assert!(message.starts_with("no/such/model.onnx: "), "{message}");
+    let message = failure(&[MODEL, "--data", "no/such/data.npz"], 2);
+    assert!(message.starts_with("no/such/data.npz: "), "{message}");
+    let message = failure(&[MODEL, "--data", DATA, "--input", "pixels"], 2);
+    assert!(message.contains("no input named `pixels`"), "{message}");
+}
+
+#[test]
+fn wrong_data_exits_with_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let grey = || vec![0.5; 2 * 64];
+    let shape = [2, 1, 8, 8];
+    let mut nan = grey();
+    nan[70] = f32::NAN;
+    let mut bright = grey();
+    bright[3] = 255.0;
+    let cases = [
+        (file(folder, "text.npz", b"no archive"), "text.npz"),
+        (npz(folder, "nan.npz", &shape, nan, vec![0, 1]), "NaN"),
+        (npz(folder, "labels.npz", &shape, grey(), vec![0, 10]), "10"),
+        (npz(folder, "negative.npz", &shape, grey(), vec![0, -1]), "-1"),
+        (npz(folder, "lengths.npz", &shape, grey(), vec![0, 1, 2]), "3"),
+        (npz(folder, "shape.npz", &[2, 1, 4, 8], vec![0.5; 64], vec![0, 1]), "shape.npz"),
+        (npz(folder, "bright.npz", &shape, bright, vec![0, 1]), "255"),
+        (npz(folder, "none.npz", &[0, 1, 8, 8], vec![], vec![]), "none.npz"),
+    ];
+    for (path, part) in cases {
+        let message = failure(&[MODEL, "--data", &path], 2);
+        assert!(message.contains(part), "{message}");
+    }
+}
+
+#[test]
+fn wrong_settings_exit_with_2() {
+    let cases: &[(&[&str], &str)] = &[
+        (&["--eps", "-0.1"], "`eps` is -0.1"),
+        (&["--eps", "8/x"], "`eps` is 8/x"),
+        (&["--eps", "nan"], "`eps` is nan"),
+        (&["--norm", "l7"], "unknown norm `l7`"),
+        (&["--attack", "magic"], "unknown attack `magic`, expected one of"),
+        (&["--attack", "pgd:stepz=3"], "unknown field `stepz`"),
+        (&["--attack", "pgd:steps=many"], "steps"),
+        (&["--attack", "pgd:steps=0"], "`steps` is 0"),
+        (&["--bounds", "1,0"], "`bounds` is"),
+        (&["--bounds", "dark"], "`bounds` is dark"),
+        (&["--targeted", "cat"], "`targeted` is cat"),
+        (&["--targeted", "10"], "10"),
+        (&["--fail-under", "-3"], "`fail-under` is -3"),
+        (&["--fail-under", "101"], "`fail-under` is 101"),
+        (&["--threads", "0"], "`threads` is 0"),
+        (&["--batch", "0"], "`batch` is 0"),
+        (&["--limit", "0"], "`limit` is 0"),
+        (&["--offset", "360"], "`offset` is 360"),
+        (&["--std", "0"], "`std` is 0"),
+        (&["--json", "no/such/folder/report.json"], "no/such/folder/report.json: "),
+        (&["--save-adversarial", "examples"], "examples: "),
+    ];
+    for (args, part) in cases {
+        let message = failure(args, 2);
+        assert!(message.contains(part), "{args:?}: {message}");
+    }
+    // Clap's own: a usage line follows the message.
+    for args in [&["--colour"][..], &[MODEL], &["--data", DATA], &["--seed", "x"], &["a", "b"]] {
+        let output = evaluate(args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        assert!(output.stderr.starts_with(b"error: ") && output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn help_and_version() {
+    let help = evaluate(&["--help"]);
+    assert_eq!(help.status.code(), Some(0));
+    let help = String::from_utf8(help.stdout).unwrap();
+    for flag in [
+        "--data",
+        "--norm",
+        "--eps",
+        "--attack",
+        "--bounds",
+        "--scale",
+        "--mean",
+        "--std",
+        "--input",
+        "--output",
+        "--targeted",
+        "--limit",
+        "--offset",
+        "--seed",
+        "--threads",
+        "--batch",
+        "--json",
+        "--save-adversarial",
+        "--fail-under",
+        "--quiet",
+        "Examples:",
+        "Exit codes:",
+    ] {
+        assert!(help.contains(flag), "{flag} is missing");
+    }
+    assert_eq!(evaluate(&["--version"]).status.code(), Some(0));
+}
+
+#[test]
+fn without_a_model_the_digits_are_evaluated() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let report = |name: &str, more: &[&str]| {
+        let json = path(name);
+        let args = ["--limit", "40", "--offset", "10", "--eps", "0.05,0.2", "--json", &json];
+        let output = evaluate(&[&args, more].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(output.stderr.is_empty());
+        (String::from_utf8(output.stdout).unwrap(), std::fs::read_to_string(json).unwrap())
+    };
+    let found = path("found.npz");
+    let (text, json) = report("one.json", &["--threads", "1", "--save-adversarial", &found]);
+    assert!(text.contains("clean") && text.contains("worst case"), "{text}");
+    assert!(std::fs::metadata(&found).unwrap().len() > 1000);
+    let parsed = Report::from_json(&json, "one.json").unwrap();
+    let ids: Vec<_> = parsed.attacks.iter().map(|row| &row.id[..]).collect();
+    assert_eq!(ids, ["noise", "noise", "fgsm", "fgsm", "pgd", "pgd"]);
+    assert_eq!((parsed.data.samples, parsed.data.offset, parsed.worst_case.len()), (40, 10, 2));
+    assert_eq!(parsed.model.sha256.len(), 64);
+    assert_eq!(parsed.data.sha256.len(), 64);
+    assert!(parsed.worst_case[0].robust_accuracy > parsed.worst_case[1].robust_accuracy);
+
+    // The same bytes from the files, for another number of threads and another batch.
+    let (quiet, again) = report("two.json", &["--threads", "2", "--batch", "7", "--quiet"]);
+    assert_eq!((&quiet[..], &again == &json), ("", true));
+}
+
+#[test]
+fn a_file_is_evaluated_as_the_embedded_model_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let json = folder.path().join("report.json").to_str().unwrap().to_owned();
+    let common = ["--limit", "20", "--eps", "0.1", "--attack", "fgsm", "--json", &json, "--quiet"];
+    let mut rows = vec![];
+    for more in [
+        &[][..],
+        &[MODEL, "--data", DATA],
+        &[MODEL, "--data", DATA, "--input", "image", "--output", "logits"],
+    ] {
+        let output = evaluate(&[&common, more].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        let report = Report::from_json(&std::fs::read_to_string(&json).unwrap(), "").unwrap();
+        rows.push((report.attacks, report.model.sha256, report.data.sha256));
+    }
+    assert!(rows.windows(2).all(|pair| pair[0] == pair[1]));
+}
+
+#[test]
+fn the_gate_decides_at_the_largest_budget() {
+    let gate = |least: &str| {
+        let args =
+            ["--limit", "40", "--eps", "0,0.5", "--attack", "fgsm", "--quiet", "--fail-under"];
+        let output = evaluate(&[&args, &[least][..]].concat());
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, message) = gate("90%");
+    assert_eq!(code, Some(1));
+    assert!(message.starts_with("gate failed: worst-case robust accuracy "), "{message}");
+    assert_eq!(message.lines().count(), 1);
+    assert_eq!(gate("0.9").0, Some(1));
+    assert_eq!(gate("0"), (Some(0), String::new()));
+}

@@ -1,0 +1,295 @@
+//! The evaluator's promises, on classifiers in closed form.
+
+mod closed;
+
+use closed::{Linear, dataset, samples};
+use ironbound::attack::{AnyAttack, AttackSpec, Outcome, Sample, Session};
+use ironbound::evaluate::{Fate, Row};
+use ironbound::report::Report;
+use ironbound::{
+    Bounds, Budget, Classifier, Evaluation, Goal, Norm, Result, Results, Threat, argmax,
+};
+use proptest::prelude::*;
+
+fn attack(text: &str) -> AttackSpec {
+    text.parse().unwrap()
+}
+
+fn evaluation<'a>(model: &'a Linear, data: &'a ironbound::Dataset) -> Evaluation<'a> {
+    ["noise:draws=3", "fgsm", "pgd:steps=5,restarts=2"]
+        .into_iter()
+        .fold(Evaluation::new(model, data), |run, text| run.attack(attack(text)))
+}
+
+/// Everything that must hold of any result.
+fn assert_invariants(results: &Results, model: &Linear, inputs: &[f32]) {
+    let features = model.features();
+    for row in &results.rows {
+        for (index, attempt) in row.attempts.iter().enumerate() {
+            let clean = &inputs[index * features..][..features];
+            let (id, label) = (results.ids[index], results.labels[index]);
+            assert_eq!(attempt.fate == Fate::Broken, attempt.adversarial.is_some());
+            if let Some(found) = &attempt.adversarial {
+                let size = row.threat.norm.size(clean, &found.point);
+                assert!(
+                    size <= row.threat.budget.largest()
+                        && size.to_bits() == found.distance.to_bits()
+                );
+                assert!(row.threat.region(id, clean).check(&found.point).is_ok());
+                let prediction = argmax(&model.one(&found.point));
+                assert_eq!(prediction, found.prediction);
+                assert_ne!(prediction, label);
+                assert!(results.clean[index].correct);
+            }
+            if !results.clean[index].correct {
+                assert_ne!(attempt.fate, Fate::Robust);
+                assert!(!attempt.attacked && attempt.forward == 0);
+            }
+        }
+    }
+    // Rows of one attack and norm follow each other, budgets ascending; those of lists need not be nested.
+    let nested = |row: &Row| matches!(row.threat.budget, Budget::Scalar(_));
+    for pair in results.rows.windows(2) {
+        let same = nested(&pair[1])
+            && pair[0].attack == pair[1].attack
+            && pair[0].threat.norm == pair[1].threat.norm;
+        for (small, large) in pair[0].attempts.iter().zip(&pair[1].attempts) {
+            assert!(!same || small.fate != Fate::Broken || large.fate == Fate::Broken);
+        }
+    }
+    let report = Report::new(results);
+    for worst in &report.worst_case {
+        for row in
+            report.attacks.iter().filter(|row| (row.norm, row.eps) == (worst.norm, worst.eps))
+        {
+            assert!(worst.robust.iter().zip(&row.robust).all(|(worst, row)| !worst || *row));
+            assert!(worst.robust_accuracy <= row.robust_accuracy);
+        }
+        if worst.eps == 0.0 {
+            assert_eq!(worst.robust, report.clean.correct);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn invariants_hold_whatever_the_machine_does(
+        seed in any::<u64>(),
+        norm in prop::sample::select(vec![Norm::L1, Norm::L2, Norm::Linf]),
+        scale in 0.01f64..1.0,
+        goal in prop::sample::select(vec![Goal::Untargeted, Goal::Random, Goal::LeastLikely, Goal::Class(1)]),
+        masked in any::<bool>(),
+        boxed in any::<bool>(),
+        batch in 1usize..70,
+        threads in 1usize..5,
+    ) {
+        let model = Linear::random(seed, 6, 4);
+        let (inputs, labels) = samples(&model, seed, 23);
+        let data = dataset(inputs.clone(), labels, 6);
+        let threat = |eps: f64| {
+            let mut threat = Threat::new(norm, eps).with_goal(goal.clone());
+            if masked {
+                threat = threat.with_mask(vec![true, false, true, true, false, true]);
+            }
+            if boxed { threat } else { threat.with_bounds(Bounds::NONE) }
+        };
+        // Given out of order: budgets run ascending.
+        let run = |run: Evaluation<'_>| {
+            let run = run.threat(threat(scale)).threat(threat(0.0)).threat(threat(scale / 3.0));
+            run.seed(seed).run().unwrap()
+        };
+        let plain = run(evaluation(&model, &data).batch(1).threads(1));
+        assert_invariants(&plain, &model, &inputs);
+        let bytes = Report::new(&plain).to_json();
+        let other = run(evaluation(&model, &data).batch(batch).threads(threads));
+        prop_assert_eq!(&bytes, &Report::new(&other).to_json());
+        // A shard agrees with the whole.
+        let shard = run(evaluation(&model, &data).batch(batch).range(7, Some(9)));
+        for (row, part) in plain.rows.iter().zip(&shard.rows) {
+            prop_assert_eq!(&row.attempts[7..16], &part.attempts[..]);
+        }
+        prop_assert_eq!(data.values(), &inputs[..]);
+    }
+}
+
+#[test]
+fn any_batch_and_thread_count_gives_the_same_bytes() {
+    let model = Linear::random(3, 8, 5);
+    let (inputs, labels) = samples(&model, 3, 100);
+    let data = dataset(inputs, labels, 8);
+    let bytes = |batch, threads| {
+        let run = evaluation(&model, &data).batch(batch).threads(threads).seed(11);
+        let run = run.threat(Threat::new(Norm::Linf, 0.05)).threat(Threat::new(Norm::L2, 0.1));
+        Report::new(&run.run().unwrap()).to_json()
+    };
+    let expected = bytes(1, 1);
+    for batch in [1, 3, 64] {
+        for threads in [1, 2, 8] {
+            assert_eq!(bytes(batch, threads), expected, "batch {batch}, threads {threads}");
+        }
+    }
+}
+
+/// Class 0 iff x0 > 2 x1; the samples' margins are 0.3, 0.6 and 1.2.
+fn margins() -> (Linear, ironbound::Dataset) {
+    let model = Linear::new(vec![vec![1.0, -2.0], vec![0.0, 0.0]], vec![0.0, 0.0]);
+    (model, dataset(vec![0.5, 0.1, 0.8, 0.1, 1.4, 0.1], vec![0, 0, 0], 2))
+}
+
+/// FGSM on two linear classes is exact: it breaks a sample when eps exceeds margin / dual norm of the weights' difference.
+#[test]
+fn linear_models_break_at_their_margin() {
+    let (model, data) = margins();
+    for (norm, dual) in [(Norm::Linf, 3.0), (Norm::L2, 5.0f64.sqrt()), (Norm::L1, 2.0)] {
+        let eps = 0.9 / dual;
+        let threat = Threat::new(norm, eps).with_bounds(Bounds::NONE);
+        let results = Evaluation::new(&model, &data).threat(threat).attack(attack("fgsm")).run();
+        let fates = results.unwrap().rows[0].fates();
+        assert_eq!(fates, [Fate::Broken, Fate::Broken, Fate::Robust], "{norm}");
+    }
+}
+
+#[test]
+fn a_smaller_budget_counts_for_the_larger_and_is_not_attacked_again() {
+    let (model, data) = margins();
+    let run = Evaluation::new(&model, &data).attack(attack("fgsm"));
+    let threat = |eps| Threat::new(Norm::Linf, eps).with_bounds(Bounds::NONE);
+    let results = run.threat(threat(0.25)).threat(threat(0.15)).run().unwrap();
+    let [small, large] = &results.rows[..] else { panic!("two rows") };
+    assert_eq!(small.fates(), [Fate::Broken, Fate::Robust, Fate::Robust]);
+    assert_eq!(large.fates(), [Fate::Broken, Fate::Broken, Fate::Robust]);
+    assert_eq!(large.attempts.iter().map(|a| a.attacked).collect::<Vec<_>>(), [false, true, true]);
+    assert_eq!((large.attempts[0].forward, large.attempts[0].backward), (0, 0));
+    assert_eq!(small.attempts[0].adversarial, large.attempts[0].adversarial);
+}
+
+/// An attack that finds near points only when it is allowed far ones.
+#[test]
+fn a_point_found_under_a_larger_budget_counts_for_the_smaller_that_holds_it() {
+    #[derive(Debug)]
+    struct Bold;
+    impl AnyAttack for Bold {
+        fn id(&self) -> &'static str {
+            "bold"
+        }
+        fn access(&self) -> &'static str {
+            "blind"
+        }
+        fn params(&self) -> serde_json::Value {
+            serde_json::Value::Null
+        }
+        fn validate(&self) -> Result<()> {
+            Ok(())
+        }
+        fn run(&self, session: &Session<'_>, samples: &[Sample<'_>]) -> (Vec<Outcome>, Result<()>) {
+            let near = |sample: &Sample<'_>| {
+                let mut outcome = Outcome::default();
+                if session.threat.budget.largest() > 0.2 {
+                    outcome.point = Some(vec![sample.clean[0] - 0.12, sample.clean[1] + 0.12]);
+                }
+                outcome
+            };
+            (samples.iter().map(near).collect(), Ok(()))
+        }
+    }
+    let (model, data) = margins();
+    let threat = |eps| Threat::new(Norm::Linf, eps).with_bounds(Bounds::NONE);
+    let run = Evaluation::new(&model, &data).attack(Bold);
+    let results = run.threat(threat(0.05)).threat(threat(0.15)).threat(threat(0.25)).run().unwrap();
+    let broken = |row: &Row| row.fates()[0] == Fate::Broken;
+    assert_eq!(results.rows.iter().map(broken).collect::<Vec<_>>(), [false, true, true]);
+}
+
+#[test]
+fn a_target_that_is_the_label_is_not_attacked() {
+    let model = Linear::random(5, 6, 3);
+    let (inputs, labels) = samples(&model, 5, 30);
+    let data = dataset(inputs, labels.clone(), 6);
+    let threat = Threat::new(Norm::Linf, 1.0).with_goal(Goal::Class(1));
+    let run = Evaluation::new(&model, &data).attack(attack("fgsm")).threat(threat);
+    let results = run.run().unwrap();
+    let mut kept = 0;
+    for (index, attempt) in results.rows[0].attempts.iter().enumerate() {
+        if labels[index] == 1 && results.clean[index].correct {
+            assert_eq!((attempt.fate, attempt.attacked), (Fate::Robust, false));
+            kept += 1;
+        }
+        assert!(attempt.adversarial.as_ref().is_none_or(|found| found.prediction == 1));
+    }
+    let warning = results.warnings.iter().find(|w| w.code == "target-is-label").unwrap();
+    assert!(warning.message.starts_with(&format!("{kept} sample")), "{}", warning.message);
+}
+
+#[test]
+fn budgets_per_sample_and_per_feature() {
+    let model = Linear::random(9, 4, 3);
+    let (inputs, labels) = samples(&model, 9, 20);
+    let data = dataset(inputs.clone(), labels, 4);
+    let mut none = Threat::new(Norm::Linf, 0.0);
+    none.budget = Budget::PerSample((0..20).map(|i| if i % 2 == 0 { 0.0 } else { 1.0 }).collect());
+    let mut one = Threat::new(Norm::Linf, 0.0);
+    one.budget = Budget::PerFeature(vec![0.0, 0.5, 0.0, 0.5]);
+    let results = evaluation(&model, &data).threat(none).threat(one).run().unwrap();
+    assert_invariants(&results, &model, &inputs);
+    for row in &results.rows {
+        for (index, attempt) in row.attempts.iter().enumerate() {
+            let Some(found) = &attempt.adversarial else { continue };
+            match row.threat.budget {
+                Budget::PerSample(_) => assert_eq!(index % 2, 1),
+                _ => assert_eq!(
+                    (found.point[0], found.point[2]),
+                    (inputs[index * 4], inputs[index * 4 + 2])
+                ),
+            }
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_evaluated_is_refused_before_anything_runs() {
+    let model = Linear::random(1, 4, 3);
+    let (inputs, labels) = samples(&model, 1, 10);
+    let data = dataset(inputs.clone(), labels.clone(), 4);
+    let fault = |run: Evaluation<'_>| run.run().unwrap_err().to_string();
+    let plain = || evaluation(&model, &data).threat(Threat::new(Norm::Linf, 0.1));
+    let cases = [
+        (fault(plain().batch(0)), "`batch` is 0"),
+        (fault(plain().threads(0)), "`threads` is 0"),
+        (fault(plain().range(10, None)), "`offset` is 10"),
+        (fault(plain().range(0, Some(0))), "`limit` is 0"),
+        (fault(plain().threat(Threat::new(Norm::L2, -0.5))), "`eps` is -0.5"),
+        (fault(plain().threat(Threat::new(Norm::L2, 0.5).with_mask(vec![true]))), "`mask`"),
+        (
+            fault(plain().threat(Threat::new(Norm::L2, 0.5).with_goal(Goal::Class(3)))),
+            "is 3: the model has 3 classes",
+        ),
+        (
+            fault(
+                plain().threat(Threat::new(Norm::L2, 0.5).with_bounds(Bounds::Uniform(0.9, 1.0))),
+            ),
+            "feature 0 of sample 0 is",
+        ),
+    ];
+    for (message, expected) in cases {
+        assert!(message.contains(expected), "{message}");
+    }
+    let wrong = dataset(inputs.clone(), vec![0, 1, 2, 0, 1, 2, 3, 1, 2, 0], 4);
+    let message = fault(Evaluation::new(&model, &wrong));
+    assert!(message.contains("label 3 of sample 6 is out of range"), "{message}");
+    let wide = dataset(inputs, labels[..8].to_vec(), 5);
+    let message = fault(Evaluation::new(&model, &wide));
+    assert!(message.contains("a sample has 5 values, the model takes 4"), "{message}");
+}
+
+#[test]
+fn ids_and_access_reach_the_results() {
+    let model = Linear::random(1, 4, 3);
+    let (inputs, labels) = samples(&model, 1, 10);
+    let data = dataset(inputs, labels, 4);
+    let results = evaluation(&model, &data).threat(Threat::new(Norm::Linf, 0.1)).run().unwrap();
+    let named: Vec<_> = results.rows.iter().map(|row| (&row.attack[..], row.access)).collect();
+    assert_eq!(named, [("noise", "blind"), ("fgsm", "gradient"), ("pgd", "gradient")]);
+    assert_eq!(results.rows[2].params, attack("pgd:steps=5,restarts=2").params());
+}
