@@ -202,6 +202,24 @@ fn recurrent_cells_that_tract_gets_wrong_are_refused_by_name() {
 }
 
 #[test]
+fn remainders_that_tract_swaps_are_refused_by_name() {
+    let remainder = |inputs: &[&str]| {
+        Fixture::default()
+            .input("x", &["1", "3"])
+            .floats("w", &[3, 3], &values(9))
+            .floats("one", &[1, 1], &[0.7])
+            .node("MatMul", &["x", "w"], "z", &[])
+            .node("Mod", inputs, "y", &[fixture::int("fmod", 1)])
+            .output("y", &["1", "3"])
+    };
+    refused(load(remainder(&["one", "z"])), &["`y_node`", "Mod", "swaps"]);
+    let model = load(remainder(&["z", "one"])).unwrap();
+    let z = logits(&load(remainder(&["z", "one"]).output("z", &["1", "3"])).unwrap(), &[1.0; 3]);
+    assert!(z.iter().all(|z| (0.0..0.7).contains(z)), "{z:?}");
+    assert_eq!(logits(&model, &[1.0; 3]), z);
+}
+
+#[test]
 fn preprocessing_stands_in_front_of_the_graph() {
     let fixture = || {
         Fixture::default()

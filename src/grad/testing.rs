@@ -27,8 +27,36 @@ pub(super) fn check(
     values: &[Tensor],
     tolerance: Tolerance,
 ) {
-    let emitted = emitted_gradient(&build, values).unwrap();
-    let reference = difference_gradient(&build, values).unwrap();
+    let plan = build(f64::datum_type()).and_then(|model| model.into_runnable()).unwrap();
+    check_values(&build, values, tolerance, |values| {
+        let y = plan.run(cast(values, f64::datum_type())?)?.remove(0);
+        Ok(y.to_plain_array_view::<f64>()?.iter().copied().collect())
+    });
+}
+
+/// As [`check`], for operators that tract does not run in f64: `function` gives y in f64, from the inputs' values.
+pub(super) fn check_against(
+    build: impl Fn(DatumType) -> TractResult<TypedModel>,
+    values: &[Tensor],
+    tolerance: Tolerance,
+    function: impl Fn(&[Vec<f64>]) -> Vec<f64>,
+) {
+    check_values(&build, values, tolerance, |values| {
+        let flat = |t: &Tensor| -> TractResult<Vec<f64>> {
+            Ok(t.cast_to::<f64>()?.to_plain_array_view::<f64>()?.iter().copied().collect())
+        };
+        Ok(function(&values.iter().map(flat).collect::<TractResult<Vec<_>>>()?))
+    });
+}
+
+fn check_values(
+    build: &impl Fn(DatumType) -> TractResult<TypedModel>,
+    values: &[Tensor],
+    tolerance: Tolerance,
+    function: impl Fn(&[Tensor]) -> TractResult<Vec<f64>>,
+) {
+    let emitted = emitted_gradient(build, values).unwrap();
+    let reference = difference_gradient(function, values).unwrap();
     assert_eq!(emitted.len(), reference.len());
     for (index, (&found, &expected)) in emitted.iter().zip(&reference).enumerate() {
         assert!(
@@ -36,6 +64,17 @@ pub(super) fn check(
             "component {index}: emitted {found}, central difference {expected}\nemitted {emitted:?}\nreference {reference:?}",
         );
     }
+}
+
+/// The emitted gradient, and the cotangent w that it was made for.
+pub(super) fn gradient_and_cotangent(
+    build: &impl Fn(DatumType) -> TractResult<TypedModel>,
+    values: &[Tensor],
+) -> (Vec<f64>, Vec<f64>) {
+    let model = build(f32::datum_type()).unwrap();
+    let shape = model.output_fact(0).unwrap().shape.as_concrete().unwrap().to_vec();
+    let weights = cotangent(&shape).to_plain_array_view::<f64>().unwrap().iter().copied().collect();
+    (emitted_gradient(build, values).unwrap(), weights)
 }
 
 /// d<w, y>/dx of the first input, through the emitted graph, decluttered and optimised as in production.
@@ -57,15 +96,13 @@ pub(super) fn emitted_gradient(
 }
 
 fn difference_gradient(
-    build: &impl Fn(DatumType) -> TractResult<TypedModel>,
+    function: impl Fn(&[Tensor]) -> TractResult<Vec<f64>>,
     values: &[Tensor],
 ) -> TractResult<Vec<f64>> {
-    let plan = build(f64::datum_type())?.into_runnable()?;
     let objective = |values: &[Tensor]| -> TractResult<f64> {
-        let y = plan.run(cast(values, f64::datum_type())?)?.remove(0);
-        let w = cotangent(y.shape());
-        let terms = y.to_plain_array_view::<f64>()?;
-        Ok(terms.iter().zip(w.to_plain_array_view::<f64>()?.iter()).map(|(y, w)| y * w).sum())
+        let y = function(values)?;
+        let w = cotangent(&[y.len()]);
+        Ok(y.iter().zip(w.to_plain_array_view::<f64>()?.iter()).map(|(y, w)| y * w).sum())
     };
     let mut values = values.to_vec();
     values[0] = values[0].cast_to::<f64>()?.into_owned();

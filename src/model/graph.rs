@@ -13,7 +13,7 @@ use super::guard::guard;
 use super::logits::{self, Logits};
 use super::options::ModelOptions;
 use super::preprocess;
-use super::refuse::refuse;
+use super::refuse::{refuse, refuse_typed};
 use crate::error::{Error, Result};
 
 /// Samples per plan for graphs that multiply matrices and little else: there a batch reads the weights once.
@@ -99,17 +99,22 @@ impl Graph {
     /// # Errors
     /// When the graph cannot take that batch; the message names the node that tract stumbled over.
     pub(super) fn forward(&self, batch: usize) -> Result<(TypedModel, Logits)> {
-        let typed = || -> TractResult<TypedModel> {
+        let fail = |cause| {
+            Error::model(&self.name, format!("tract cannot type it for batch {batch}"), cause)
+        };
+        let typed = guard(|| {
             let mut model = self.model.clone();
             let shape: TVec<usize> =
                 std::iter::once(batch).chain(self.shape.iter().copied()).collect();
             model.set_input_fact(0, InferenceFact::dt_shape(self.dt, shape))?;
-            let model = model.into_typed()?;
-            preprocess::prepend(&model, &self.preprocessing, self.axis)?.into_decluttered()
-        };
-        let mut model = guard(typed).map_err(|cause| {
-            Error::model(&self.name, format!("tract cannot type it for batch {batch}"), cause)
-        })?;
+            model.into_typed()
+        });
+        let typed = typed.map_err(fail)?;
+        refuse_typed(&self.name, &typed)?;
+        let mut model = guard(|| {
+            preprocess::prepend(&typed, &self.preprocessing, self.axis)?.into_decluttered()
+        })
+        .map_err(fail)?;
         let logits = guard(|| logits::expose(&mut model, batch)).map_err(|cause| {
             Error::model(&self.name, format!("output `{}` cannot be attacked", self.output), cause)
         })?;

@@ -1,6 +1,9 @@
 //! Nodes that tract runs without a word, and wrongly.
 
 use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto};
+use tract_onnx::prelude::*;
+use tract_onnx::tract_core::ops::binary::TypedBinOp;
+use tract_onnx::tract_core::ops::math::Rem;
 
 use crate::error::{Error, Result};
 
@@ -36,6 +39,33 @@ pub(super) fn refuse(model: &str, graph: &GraphProto) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Refuses a remainder whose dividend is broadcast: tract 0.23.9 takes it to be commutative and swaps the operands.
+///
+/// # Errors
+/// [`Error::Node`] with the node's name.
+pub(super) fn refuse_typed(name: &str, model: &TypedModel) -> Result<()> {
+    let elements = |outlet: OutletId| -> Option<usize> {
+        let shape = &model.outlet_fact(outlet).ok()?.shape;
+        shape.as_concrete().map(|shape| shape.iter().product())
+    };
+    let swapped = model.nodes().iter().find(|node| {
+        node.op_as::<TypedBinOp>().is_some_and(|op| op.0.is::<Rem>())
+            && elements(node.inputs[0]) < elements(node.inputs[1])
+    });
+    match swapped {
+        None => Ok(()),
+        Some(node) => Err(Error::Node {
+            model: name.into(),
+            node: node.name.clone(),
+            op: "Mod".into(),
+            problem: "tract swaps the operands of a remainder whose dividend is broadcast, so its result would be \
+                      wrong; expand the dividend to the divisor's shape"
+                .into(),
+            source: None,
+        }),
+    }
 }
 
 /// A node's name, or that of its first output where it has none.

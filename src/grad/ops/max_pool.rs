@@ -26,7 +26,7 @@ impl Op for MaxPoolGrad {
 impl EvalOp for MaxPoolGrad {
     op_out_of_plan!();
 
-    fn eval(&self, _ctx: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
+    fn eval(&self, _ctx: &EvalContext<'_>, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
         let (input, cotangent) = args_2!(inputs);
         let windows = Windows::new(&self.pool_spec, input.shape(), false)?;
         let mut output = Tensor::zero_dt(input.datum_type(), input.shape())?;

@@ -1,12 +1,16 @@
 //! The few operators that the backward pass needs and tract lacks.
 
+mod binary;
 mod dilate;
 mod loss_head;
 mod max_pool;
 mod sum_pool;
+mod unary;
 mod windows;
 
+pub(crate) use binary::{BinaryGrad, Partial};
 pub(crate) use dilate::Dilate;
 pub(crate) use loss_head::{LossHead, Objective};
 pub(crate) use max_pool::MaxPoolGrad;
 pub(crate) use sum_pool::SumPoolGrad;
+pub(crate) use unary::{Slope, UnaryGrad};

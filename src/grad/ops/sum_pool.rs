@@ -27,7 +27,7 @@ impl Op for SumPoolGrad {
 impl EvalOp for SumPoolGrad {
     op_out_of_plan!();
 
-    fn eval(&self, _ctx: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
+    fn eval(&self, _ctx: &EvalContext<'_>, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
         let cotangent = args_1!(inputs);
         let windows =
             Windows::new(&self.op.pool_spec, &self.input_shape, self.op.count_include_pad)?;

@@ -88,10 +88,6 @@ impl Windows {
         Ok(windows)
     }
 
-    pub(super) fn row_count(&self) -> usize {
-        self.row_ends.len()
-    }
-
     /// The input rows that an output row reads, by the offset of their first pixel, in the order of the taps.
     pub(super) fn rows_of(&self, row: usize) -> &[usize] {
         let start = if row == 0 { 0 } else { self.row_ends[row - 1] };

@@ -1,7 +1,6 @@
 //! Strided selection along an axis.
 
 use tract_onnx::prelude::*;
-use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::Downsample;
 
 use super::{Cotangents, Step};

@@ -5,6 +5,7 @@ mod conv;
 mod deconv;
 mod downsample;
 mod einsum;
+mod elementwise;
 mod kernel;
 mod pool;
 
@@ -14,7 +15,11 @@ use tract_onnx::tract_core::ops::binary::{BinMiniOp, TypedBinOp};
 use tract_onnx::tract_core::ops::cnn::{Conv, Deconv, MaxPool, SumPool};
 use tract_onnx::tract_core::ops::einsum::EinSum;
 use tract_onnx::tract_core::ops::element_wise::{ElementWiseMiniOp, ElementWiseOp};
-use tract_onnx::tract_core::ops::{Downsample, math};
+use tract_onnx::tract_core::ops::logic::{
+    And, BitAnd, BitNot, BitOr, BitXor, CompEq, CompGT, CompGTE, CompLT, CompLTE, CompNE, Not, Or,
+    Xor,
+};
+use tract_onnx::tract_core::ops::{Downsample, math, nn};
 
 use super::tape::Tape;
 
@@ -109,12 +114,68 @@ fn is_elt<T: ElementWiseMiniOp>(op: &dyn TypedOp) -> bool {
 
 /// The table: alphabetical, one line per operator.
 static RULES: &[Rule] = &[
+    elt::<math::Abs>("Abs", elementwise::abs),
+    elt::<math::Acos>("Acos", elementwise::acos),
+    elt::<math::Acosh>("Acosh", elementwise::acosh),
     bin::<math::Add>("Add", binary::add),
+    zero("And", is_bin::<And>),
+    elt::<math::Asin>("Asin", elementwise::asin),
+    elt::<math::Asinh>("Asinh", elementwise::asinh),
+    elt::<math::Atan>("Atan", elementwise::atan),
+    elt::<math::Atanh>("Atanh", elementwise::atanh),
+    zero("BitAnd", is_bin::<BitAnd>),
+    zero("BitNot", is_elt::<BitNot>),
+    zero("BitOr", is_bin::<BitOr>),
+    zero("BitXor", is_bin::<BitXor>),
+    zero("Ceil", is_elt::<math::Ceil>),
     op::<Conv>("Conv", conv::conv),
+    elt::<math::Cos>("Cos", elementwise::cos),
+    elt::<math::Cosh>("Cosh", elementwise::cosh),
     op::<Deconv>("Deconv", deconv::deconv),
+    bin::<math::Div>("Div", binary::div),
     op::<Downsample>("Downsample", downsample::downsample),
     op::<EinSum>("EinSum", einsum::einsum),
+    zero("Eq", is_bin::<CompEq>),
+    elt::<math::Erf>("Erf", elementwise::erf),
+    elt::<math::Exp>("Exp", elementwise::exp),
     zero("Floor", is_elt::<math::Floor>),
+    elt::<nn::GeluApproximate>("GeluApproximate", elementwise::gelu_approximate),
+    elt::<nn::GeluExact>("GeluExact", elementwise::gelu_exact),
+    zero("GT", is_bin::<CompGT>),
+    zero("GTE", is_bin::<CompGTE>),
+    elt::<nn::HardSwish>("HardSwish", elementwise::hard_swish),
+    zero("IsInf", is_elt::<math::IsInf>),
+    zero("IsNan", is_elt::<math::IsNan>),
+    elt::<nn::LeakyRelu>("LeakyRelu", elementwise::leaky_relu),
+    elt::<math::Ln>("Ln", elementwise::ln),
+    zero("LT", is_bin::<CompLT>),
+    zero("LTE", is_bin::<CompLTE>),
+    bin::<math::Max>("Max", binary::max),
     op::<MaxPool>("MaxPool", pool::max_pool),
+    bin::<math::Min>("Min", binary::min),
+    bin::<math::Mul>("Mul", binary::mul),
+    zero("NE", is_bin::<CompNE>),
+    elt::<math::Neg>("Neg", elementwise::neg),
+    zero("Not", is_elt::<Not>),
+    zero("Or", is_bin::<Or>),
+    bin::<math::Pow>("Pow", binary::pow),
+    elt::<math::PowConst>("PowConst", elementwise::pow_const),
+    elt::<math::Recip>("Recip", elementwise::recip),
+    bin::<math::Rem>("Rem", binary::rem),
+    zero("Round", is_elt::<math::Round>),
+    zero("RoundHalfToEven", is_elt::<math::RoundHalfToEven>),
+    elt::<math::Rsqrt>("Rsqrt", elementwise::rsqrt),
+    elt::<nn::Sigmoid>("Sigmoid", elementwise::sigmoid),
+    zero("Sign", is_elt::<math::Sign>),
+    elt::<nn::Silu>("Silu", elementwise::silu),
+    elt::<math::Sin>("Sin", elementwise::sin),
+    elt::<math::Sinh>("Sinh", elementwise::sinh),
+    elt::<math::Sqrt>("Sqrt", elementwise::sqrt),
+    elt::<math::Square>("Square", elementwise::square),
+    bin::<math::Sub>("Sub", binary::sub),
+    bin::<math::SubF>("SubF", binary::subf),
     op::<SumPool>("SumPool", pool::sum_pool),
+    elt::<math::Tan>("Tan", elementwise::tan),
+    elt::<math::Tanh>("Tanh", elementwise::tanh),
+    zero("Xor", is_bin::<Xor>),
 ];

@@ -1,7 +1,6 @@
 //! Pooling.
 
 use tract_onnx::prelude::*;
-use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::cnn::{MaxPool, SumPool};
 
 use super::{Cotangents, Step};
