@@ -251,3 +251,34 @@ fn the_gate_decides_at_the_largest_budget() {
     assert_eq!(gate("0.9").0, Some(1));
     assert_eq!(gate("0"), (Some(0), String::new()));
 }
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_leaves_a_partial_report() {
+    let folder = tempfile::tempdir().unwrap();
+    let json = folder.path().join("report.json");
+    let mut command = Command::new(binary());
+    // Hours of work, whose first budget is done at once.
+    command.args([
+        "--eps",
+        "0,0.001",
+        "--attack",
+        "noise:draws=1",
+        "--attack",
+        "pgd:steps=1000000",
+    ]);
+    command.arg("--quiet").arg("--json").arg(&json).stderr(std::process::Stdio::piped());
+    let child = command.spawn().unwrap();
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    let id = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));
+    let report = Report::from_json(&std::fs::read_to_string(&json).unwrap(), "").unwrap();
+    assert!(report.partial && report.warnings.iter().any(|w| w.code == "interrupted"));
+    assert_eq!(report.attacks.len(), 4);
+    assert!(
+        report.attacks[0].unreached.is_empty() && report.attacks[0].robust_accuracy > Some(0.9)
+    );
+    assert!(!report.attacks[3].unreached.is_empty());
+}
