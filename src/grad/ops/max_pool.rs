@@ -12,7 +12,14 @@ use super::windows::Windows;
 /// cotangent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct MaxPoolGrad {
-    pub pool_spec: PoolSpec,
+    windows: Arc<Windows>,
+}
+
+impl MaxPoolGrad {
+    /// The gradient of the pool `spec` over inputs of shape `input`.
+    pub(crate) fn new(spec: &PoolSpec, input: &[usize]) -> TractResult<Self> {
+        Ok(Self { windows: Arc::new(Windows::new(spec, input, false)?) })
+    }
 }
 
 impl Op for MaxPoolGrad {
@@ -28,11 +35,10 @@ impl EvalOp for MaxPoolGrad {
 
     fn eval(&self, _ctx: &EvalContext<'_>, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
         let (input, cotangent) = args_2!(inputs);
-        let windows = Windows::new(&self.pool_spec, input.shape(), false)?;
         let mut output = Tensor::zero_dt(input.datum_type(), input.shape())?;
         if cotangent.len() > 0 {
             dispatch_floatlike!(scatter(input.datum_type())(
-                &windows,
+                &self.windows,
                 &input,
                 &cotangent,
                 &mut output

@@ -2,6 +2,7 @@
 
 mod binary;
 mod dilate;
+mod fold;
 mod loss_head;
 mod max_pool;
 mod sum_pool;
@@ -10,6 +11,7 @@ mod windows;
 
 pub(crate) use binary::{BinaryGrad, Partial};
 pub(crate) use dilate::Dilate;
+pub(crate) use fold::Fold;
 pub(crate) use loss_head::{LossHead, Objective};
 pub(crate) use max_pool::MaxPoolGrad;
 pub(crate) use sum_pool::SumPoolGrad;

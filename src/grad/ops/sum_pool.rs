@@ -9,11 +9,21 @@ use tract_onnx::tract_core::ops::cnn::SumPool;
 
 use super::windows::Windows;
 
-/// Cotangent of the pool's output -> cotangent of its input, of shape `input_shape`.
+/// Cotangent of the pool's output -> cotangent of its input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SumPoolGrad {
-    pub op: SumPool,
-    pub input_shape: TVec<usize>,
+    windows: Arc<Windows>,
+    normalize: bool,
+    input_shape: TVec<usize>,
+}
+
+impl SumPoolGrad {
+    /// The gradient of `pool` over inputs of shape `input`.
+    pub(crate) fn new(pool: &SumPool, input: &[usize]) -> TractResult<Self> {
+        let windows = Windows::new(&pool.pool_spec, input, pool.count_include_pad)?;
+        let windows = Arc::new(windows);
+        Ok(Self { windows, normalize: pool.normalize, input_shape: input.into() })
+    }
 }
 
 impl Op for SumPoolGrad {
@@ -29,14 +39,11 @@ impl EvalOp for SumPoolGrad {
 
     fn eval(&self, _ctx: &EvalContext<'_>, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
         let cotangent = args_1!(inputs);
-        let windows =
-            Windows::new(&self.op.pool_spec, &self.input_shape, self.op.count_include_pad)?;
         let mut output = Tensor::zero_dt(cotangent.datum_type(), &self.input_shape)?;
         if cotangent.len() > 0 {
-            let normalize = self.op.normalize;
             dispatch_floatlike!(scatter(cotangent.datum_type())(
-                &windows,
-                normalize,
+                &self.windows,
+                self.normalize,
                 &cotangent,
                 &mut output
             ))?;

@@ -11,7 +11,7 @@ use tract_onnx::tract_core::ops::cnn::{PaddingSpec, PoolSpec};
 ///
 /// A window's taps are whole rows of the last spatial axis: output row `r`, column `c` reads, in each of
 /// `rows_of(r)`, the taps of `columns[c]`.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Windows {
     /// Values per pixel.
     pub pixel: usize,
@@ -31,7 +31,7 @@ pub(super) struct Windows {
 }
 
 /// The taps of an output column that lie inside the image.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Column {
     /// The input column of the first of them.
     pub first: usize,

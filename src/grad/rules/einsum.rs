@@ -5,6 +5,7 @@ use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::array::MultiBroadcastTo;
 use tract_onnx::tract_core::ops::cast::cast;
 use tract_onnx::tract_core::ops::einsum::EinSum;
+use tract_onnx::tract_core::ops::math::mul;
 use tract_onnx::tract_core::ops::nn::{Reduce, Reducer};
 
 use super::{Cotangents, Step};
@@ -160,8 +161,33 @@ fn contract(
         }
         return Ok(outlet);
     }
+    if let ([left, right], []) = (factors, labels) {
+        return dot(tape, left, right, dt);
+    }
     let outlets: Vec<OutletId> = factors.iter().map(|factor| factor.outlet).collect();
     tape.emit(EinSum::new(axes, dt), &outlets)
+}
+
+/// The inner product of two tensors with the same axes, as a product and a sum: tract cannot optimise an einsum whose
+/// result is a scalar.
+fn dot(
+    tape: &mut Tape<'_>,
+    left: &Operand,
+    right: &Operand,
+    dt: DatumType,
+) -> TractResult<OutletId> {
+    let [from, to] = [right, left].map(|factor| factor.labels.iter().collect::<String>());
+    let mut right = right.outlet;
+    for op in AxesMapping::from_strs(&[from], &[to])?.translate_to_axis_ops()? {
+        right = tape.emit(op, &[right])?;
+    }
+    let mut product = tape.emit(mul(), &[left.outlet, right])?;
+    if tape.fact(product)?.datum_type != dt {
+        product = tape.emit(cast(dt), &[product])?;
+    }
+    let axes: TVec<usize> = (0..left.labels.len()).collect();
+    let sum = tape.emit(Reduce { axes: axes.clone(), reducer: Reducer::Sum }, &[product])?;
+    axes.iter().rev().try_fold(sum, |sum, &axis| tape.emit(AxisOp::Rm(axis), &[sum]))
 }
 
 #[cfg(test)]
@@ -214,6 +240,8 @@ mod tests {
         both_sides("m,n->mn", &[4], &[3]);
         both_sides("b,b->b", &[4], &[4]);
         both_sides(",a->a", &[], &[4]);
+        both_sides(",abc->ca", &[], &[2, 1, 3]);
+        both_sides("mk,kn->nm", &[1, 1], &[1, 3]);
     }
 
     #[test]

@@ -13,15 +13,14 @@ pub(super) fn max_pool(tape: &mut Tape<'_>, step: &Step<'_>) -> TractResult<Cota
     let Some(cotangent) = step.cotangents[0] else {
         return Ok(tvec![None]);
     };
-    let pool_spec = step.op::<MaxPool>()?.pool_spec.clone();
-    Ok(tvec![Some(tape.emit(MaxPoolGrad { pool_spec }, &[step.input(0), cotangent])?)])
+    let input = step.input(0);
+    let gradient = MaxPoolGrad::new(&step.op::<MaxPool>()?.pool_spec, &tape.shape(input)?)?;
+    Ok(tvec![Some(tape.emit(gradient, &[input, cotangent])?)])
 }
 
 /// Every value of a window takes the window's cotangent, divided as the sum was. Linear, so exact.
 pub(super) fn sum_pool(tape: &mut Tape<'_>, step: &Step<'_>) -> TractResult<Cotangents> {
-    let op = step.op::<SumPool>()?.clone();
-    let input_shape = tape.shape(step.input(0))?;
-    let gradient = SumPoolGrad { op, input_shape };
+    let gradient = SumPoolGrad::new(step.op::<SumPool>()?, &tape.shape(step.input(0))?)?;
     Ok(tvec![Some(tape.emit(gradient, &[step.cotangent()?])?)])
 }
 
