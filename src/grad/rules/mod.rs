@@ -7,13 +7,16 @@ mod downsample;
 mod einsum;
 mod kernel;
 mod pool;
+mod shape;
 
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::*;
+use tract_onnx::tract_core::ops::array::{MultiBroadcastTo, Pad, Slice, Tile, TypedConcat};
 use tract_onnx::tract_core::ops::binary::{BinMiniOp, TypedBinOp};
 use tract_onnx::tract_core::ops::cnn::{Conv, Deconv, MaxPool, SumPool};
 use tract_onnx::tract_core::ops::einsum::EinSum;
 use tract_onnx::tract_core::ops::element_wise::{ElementWiseMiniOp, ElementWiseOp};
+use tract_onnx::tract_core::ops::identity::Identity;
 use tract_onnx::tract_core::ops::{Downsample, math};
 
 use super::tape::Tape;
@@ -91,6 +94,10 @@ const fn elt<T: ElementWiseMiniOp>(name: &'static str, vjp: Vjp) -> Rule {
     Rule { name, matches: is_elt::<T>, derivative: Derivative::Exact(vjp) }
 }
 
+const fn exact(name: &'static str, matches: fn(&dyn TypedOp) -> bool, vjp: Vjp) -> Rule {
+    Rule { name, matches, derivative: Derivative::Exact(vjp) }
+}
+
 const fn zero(name: &'static str, matches: fn(&dyn TypedOp) -> bool) -> Rule {
     Rule { name, matches, derivative: Derivative::Zero }
 }
@@ -110,11 +117,20 @@ fn is_elt<T: ElementWiseMiniOp>(op: &dyn TypedOp) -> bool {
 /// The table: alphabetical, one line per operator.
 static RULES: &[Rule] = &[
     bin::<math::Add>("Add", binary::add),
+    op::<AxisOp>("AxisOp", shape::axis_op),
+    exact("Cast (to a float)", shape::casts_to_float, shape::cast),
+    zero("Cast (to an integer or boolean)", shape::casts_to_discrete),
+    op::<TypedConcat>("Concat", shape::concat),
     op::<Conv>("Conv", conv::conv),
     op::<Deconv>("Deconv", deconv::deconv),
     op::<Downsample>("Downsample", downsample::downsample),
     op::<EinSum>("EinSum", einsum::einsum),
     zero("Floor", is_elt::<math::Floor>),
+    op::<Identity>("Identity", shape::identity),
     op::<MaxPool>("MaxPool", pool::max_pool),
+    op::<MultiBroadcastTo>("MultiBroadcastTo", shape::broadcast),
+    op::<Pad>("Pad", shape::pad),
+    op::<Slice>("Slice", shape::slice),
     op::<SumPool>("SumPool", pool::sum_pool),
+    op::<Tile>("Tile", shape::tile),
 ];
