@@ -1,14 +1,19 @@
 //! The few operators that the backward pass needs and tract lacks.
 
 mod dilate;
+mod groups;
 mod loss_head;
 mod max_pool;
+mod reduce_grad;
 mod scatter_add;
+mod softmax_grad;
 mod sum_pool;
 mod windows;
 
 pub(crate) use dilate::Dilate;
 pub(crate) use loss_head::{LossHead, Objective};
 pub(crate) use max_pool::MaxPoolGrad;
+pub(crate) use reduce_grad::{ReduceGrad, ReduceKind};
 pub(crate) use scatter_add::ScatterAdd;
+pub(crate) use softmax_grad::SoftmaxGrad;
 pub(crate) use sum_pool::SumPoolGrad;

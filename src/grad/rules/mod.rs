@@ -7,16 +7,21 @@ mod downsample;
 mod einsum;
 mod kernel;
 mod pool;
+mod reduce;
+mod select;
 mod shape;
+mod softmax;
 
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::*;
-use tract_onnx::tract_core::ops::array::{MultiBroadcastTo, Pad, Slice, Tile, TypedConcat};
+use tract_onnx::tract_core::ops::array::{Gather, MultiBroadcastTo, Pad, Slice, Tile, TypedConcat};
 use tract_onnx::tract_core::ops::binary::{BinMiniOp, TypedBinOp};
 use tract_onnx::tract_core::ops::cnn::{Conv, Deconv, MaxPool, SumPool};
 use tract_onnx::tract_core::ops::einsum::EinSum;
 use tract_onnx::tract_core::ops::element_wise::{ElementWiseMiniOp, ElementWiseOp};
 use tract_onnx::tract_core::ops::identity::Identity;
+use tract_onnx::tract_core::ops::logic::Iff;
+use tract_onnx::tract_core::ops::nn::{RmsNorm, Softmax};
 use tract_onnx::tract_core::ops::{Downsample, math};
 
 use super::tape::Tape;
@@ -126,11 +131,17 @@ static RULES: &[Rule] = &[
     op::<Downsample>("Downsample", downsample::downsample),
     op::<EinSum>("EinSum", einsum::einsum),
     zero("Floor", is_elt::<math::Floor>),
+    op::<Gather>("Gather", select::gather),
     op::<Identity>("Identity", shape::identity),
+    op::<Iff>("Iff", select::iff),
     op::<MaxPool>("MaxPool", pool::max_pool),
     op::<MultiBroadcastTo>("MultiBroadcastTo", shape::broadcast),
     op::<Pad>("Pad", shape::pad),
+    zero("Reduce (ArgMax, ArgMin, All, Any)", reduce::is_discrete),
+    exact("Reduce (MeanOfSquares, Max, Min, Prod, Sum)", reduce::is_continuous, reduce::reduce),
+    op::<RmsNorm>("RmsNorm", softmax::rms_norm),
     op::<Slice>("Slice", shape::slice),
+    op::<Softmax>("Softmax", softmax::softmax),
     op::<SumPool>("SumPool", pool::sum_pool),
     op::<Tile>("Tile", shape::tile),
 ];
