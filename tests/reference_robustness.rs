@@ -57,7 +57,8 @@ fn compare(name: &str) {
             _ => continue,
         };
         let eps = row["eps"].as_f64().unwrap();
-        let threat = Threat::new(Norm::Linf, eps).with_bounds(bounds.clone());
+        let norm: Norm = row["norm"].as_str().unwrap().parse().unwrap();
+        let threat = Threat::new(norm, eps).with_bounds(bounds.clone());
         let session = Session {
             model: &model,
             threat: &threat,

@@ -8,17 +8,24 @@ mod einsum;
 mod elementwise;
 mod kernel;
 mod pool;
+mod reduce;
+mod select;
+mod shape;
+mod softmax;
 
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::*;
+use tract_onnx::tract_core::ops::array::{Gather, MultiBroadcastTo, Pad, Slice, Tile, TypedConcat};
 use tract_onnx::tract_core::ops::binary::{BinMiniOp, TypedBinOp};
 use tract_onnx::tract_core::ops::cnn::{Conv, Deconv, MaxPool, SumPool};
 use tract_onnx::tract_core::ops::einsum::EinSum;
 use tract_onnx::tract_core::ops::element_wise::{ElementWiseMiniOp, ElementWiseOp};
+use tract_onnx::tract_core::ops::identity::Identity;
 use tract_onnx::tract_core::ops::logic::{
-    And, BitAnd, BitNot, BitOr, BitXor, CompEq, CompGT, CompGTE, CompLT, CompLTE, CompNE, Not, Or,
-    Xor,
+    And, BitAnd, BitNot, BitOr, BitXor, CompEq, CompGT, CompGTE, CompLT, CompLTE, CompNE, Iff, Not,
+    Or, Xor,
 };
+use tract_onnx::tract_core::ops::nn::{RmsNorm, Softmax};
 use tract_onnx::tract_core::ops::{Downsample, math, nn};
 
 use super::tape::Tape;
@@ -96,6 +103,10 @@ const fn elt<T: ElementWiseMiniOp>(name: &'static str, vjp: Vjp) -> Rule {
     Rule { name, matches: is_elt::<T>, derivative: Derivative::Exact(vjp) }
 }
 
+const fn exact(name: &'static str, matches: fn(&dyn TypedOp) -> bool, vjp: Vjp) -> Rule {
+    Rule { name, matches, derivative: Derivative::Exact(vjp) }
+}
+
 const fn zero(name: &'static str, matches: fn(&dyn TypedOp) -> bool) -> Rule {
     Rule { name, matches, derivative: Derivative::Zero }
 }
@@ -123,11 +134,15 @@ static RULES: &[Rule] = &[
     elt::<math::Asinh>("Asinh", elementwise::asinh),
     elt::<math::Atan>("Atan", elementwise::atan),
     elt::<math::Atanh>("Atanh", elementwise::atanh),
+    op::<AxisOp>("AxisOp", shape::axis_op),
     zero("BitAnd", is_bin::<BitAnd>),
     zero("BitNot", is_elt::<BitNot>),
     zero("BitOr", is_bin::<BitOr>),
     zero("BitXor", is_bin::<BitXor>),
+    exact("Cast (to a float)", shape::casts_to_float, shape::cast),
+    zero("Cast (to an integer or boolean)", shape::casts_to_discrete),
     zero("Ceil", is_elt::<math::Ceil>),
+    op::<TypedConcat>("Concat", shape::concat),
     op::<Conv>("Conv", conv::conv),
     elt::<math::Cos>("Cos", elementwise::cos),
     elt::<math::Cosh>("Cosh", elementwise::cosh),
@@ -139,11 +154,14 @@ static RULES: &[Rule] = &[
     elt::<math::Erf>("Erf", elementwise::erf),
     elt::<math::Exp>("Exp", elementwise::exp),
     zero("Floor", is_elt::<math::Floor>),
+    op::<Gather>("Gather", select::gather),
     elt::<nn::GeluApproximate>("GeluApproximate", elementwise::gelu_approximate),
     elt::<nn::GeluExact>("GeluExact", elementwise::gelu_exact),
     zero("GT", is_bin::<CompGT>),
     zero("GTE", is_bin::<CompGTE>),
     elt::<nn::HardSwish>("HardSwish", elementwise::hard_swish),
+    op::<Identity>("Identity", shape::identity),
+    op::<Iff>("Iff", select::iff),
     zero("IsInf", is_elt::<math::IsInf>),
     zero("IsNan", is_elt::<math::IsNan>),
     elt::<nn::LeakyRelu>("LeakyRelu", elementwise::leaky_relu),
@@ -154,14 +172,19 @@ static RULES: &[Rule] = &[
     op::<MaxPool>("MaxPool", pool::max_pool),
     bin::<math::Min>("Min", binary::min),
     bin::<math::Mul>("Mul", binary::mul),
+    op::<MultiBroadcastTo>("MultiBroadcastTo", shape::broadcast),
     zero("NE", is_bin::<CompNE>),
     elt::<math::Neg>("Neg", elementwise::neg),
     zero("Not", is_elt::<Not>),
     zero("Or", is_bin::<Or>),
+    op::<Pad>("Pad", shape::pad),
     bin::<math::Pow>("Pow", binary::pow),
     elt::<math::PowConst>("PowConst", elementwise::pow_const),
     elt::<math::Recip>("Recip", elementwise::recip),
+    zero("Reduce (ArgMax, ArgMin, All, Any)", reduce::is_discrete),
+    exact("Reduce (MeanOfSquares, Max, Min, Prod, Sum)", reduce::is_continuous, reduce::reduce),
     bin::<math::Rem>("Rem", binary::rem),
+    op::<RmsNorm>("RmsNorm", softmax::rms_norm),
     zero("Round", is_elt::<math::Round>),
     zero("RoundHalfToEven", is_elt::<math::RoundHalfToEven>),
     elt::<math::Rsqrt>("Rsqrt", elementwise::rsqrt),
@@ -170,6 +193,8 @@ static RULES: &[Rule] = &[
     elt::<nn::Silu>("Silu", elementwise::silu),
     elt::<math::Sin>("Sin", elementwise::sin),
     elt::<math::Sinh>("Sinh", elementwise::sinh),
+    op::<Slice>("Slice", shape::slice),
+    op::<Softmax>("Softmax", softmax::softmax),
     elt::<math::Sqrt>("Sqrt", elementwise::sqrt),
     elt::<math::Square>("Square", elementwise::square),
     bin::<math::Sub>("Sub", binary::sub),
@@ -177,5 +202,6 @@ static RULES: &[Rule] = &[
     op::<SumPool>("SumPool", pool::sum_pool),
     elt::<math::Tan>("Tan", elementwise::tan),
     elt::<math::Tanh>("Tanh", elementwise::tanh),
+    op::<Tile>("Tile", shape::tile),
     zero("Xor", is_bin::<Xor>),
 ];
