@@ -84,9 +84,9 @@ fn wrong_data_exits_with_2() {
         (npz(folder, "labels.npz", &shape, &grey(), &[0.0, 10.0]), "10"),
         (npz(folder, "negative.npz", &shape, &grey(), &[0.0, -1.0]), "-1"),
         (npz(folder, "lengths.npz", &shape, &grey(), &[0.0, 1.0, 2.0]), "3"),
-        (npz(folder, "shape.npz", &[2, 1, 4, 8], &vec![0.5; 64], &[0.0, 1.0]), "shape.npz"),
+        (npz(folder, "shape.npz", &[2, 1, 4, 8], &[0.5; 64], &[0.0, 1.0]), "shape.npz"),
         (npz(folder, "bright.npz", &shape, &bright, &[0.0, 1.0]), "255"),
-        (npz(folder, "none.npz", &[0, 1, 8, 8], &vec![], &[]), "none.npz"),
+        (npz(folder, "none.npz", &[0, 1, 8, 8], &[], &[]), "none.npz"),
     ];
     for (path, part) in cases {
         let message = failure(&[MODEL, "--data", &path], 2);
