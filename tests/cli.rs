@@ -1,12 +1,11 @@
 //! The contract of `examples/evaluate`: flags, exit codes, one-line errors, files.
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
-use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use ironbound::report::Report;
-use npyz::WriterBuilder;
+use ironbound::{NpzArray, NpzValues, write_npz};
 
 const MODEL: &str = "examples/assets/digits_cnn.onnx";
 const DATA: &str = "examples/assets/digits_test.npz";
@@ -36,33 +35,11 @@ fn failure(args: &[&str], code: i32) -> String {
     line.trim_end().to_owned()
 }
 
-/// An npz file of `x` f32 and `y` i64.
-fn npz(folder: &Path, name: &str, shape: &[u64], x: Vec<f32>, y: Vec<i64>) -> String {
-    let array = |bytes: &mut Vec<u8>, shape: &[u64], write: &dyn Fn(&mut Vec<u8>, &[u64])| {
-        write(bytes, shape);
-    };
-    let mut zip = zip::ZipWriter::new(Cursor::new(vec![]));
-    let labels = [y.len() as u64];
-    let mut bytes = vec![];
-    array(&mut bytes, shape, &|bytes, shape| {
-        let options = npyz::WriteOptions::new().default_dtype().shape(shape).writer(bytes);
-        let mut writer = options.begin_nd().unwrap();
-        writer.extend(x.iter().copied()).unwrap();
-        writer.finish().unwrap();
-    });
-    zip.start_file("x.npy", zip::write::SimpleFileOptions::default()).unwrap();
-    zip.write_all(&bytes).unwrap();
-    bytes.clear();
-    array(&mut bytes, &labels, &|bytes, shape| {
-        let options = npyz::WriteOptions::new().default_dtype().shape(shape).writer(bytes);
-        let mut writer = options.begin_nd().unwrap();
-        writer.extend(y.iter().copied()).unwrap();
-        writer.finish().unwrap();
-    });
-    zip.start_file("y.npy", zip::write::SimpleFileOptions::default()).unwrap();
-    zip.write_all(&bytes).unwrap();
+/// An npz file of `x` and `y`.
+fn npz(folder: &Path, name: &str, shape: &[usize], x: &[f32], y: &[f32]) -> String {
     let path = folder.join(name);
-    std::fs::write(&path, zip.finish().unwrap().into_inner()).unwrap();
+    let x = NpzArray::new(shape, NpzValues::F32(x)).unwrap();
+    write_npz(&path, &[("x", x), ("y", NpzValues::F32(y).into())]).unwrap();
     path.to_str().unwrap().to_owned()
 }
 
@@ -103,13 +80,13 @@ fn wrong_data_exits_with_2() {
     bright[3] = 255.0;
     let cases = [
         (file(folder, "text.npz", b"no archive"), "text.npz"),
-        (npz(folder, "nan.npz", &shape, nan, vec![0, 1]), "NaN"),
-        (npz(folder, "labels.npz", &shape, grey(), vec![0, 10]), "10"),
-        (npz(folder, "negative.npz", &shape, grey(), vec![0, -1]), "-1"),
-        (npz(folder, "lengths.npz", &shape, grey(), vec![0, 1, 2]), "3"),
-        (npz(folder, "shape.npz", &[2, 1, 4, 8], vec![0.5; 64], vec![0, 1]), "shape.npz"),
-        (npz(folder, "bright.npz", &shape, bright, vec![0, 1]), "255"),
-        (npz(folder, "none.npz", &[0, 1, 8, 8], vec![], vec![]), "none.npz"),
+        (npz(folder, "nan.npz", &shape, &nan, &[0.0, 1.0]), "NaN"),
+        (npz(folder, "labels.npz", &shape, &grey(), &[0.0, 10.0]), "10"),
+        (npz(folder, "negative.npz", &shape, &grey(), &[0.0, -1.0]), "-1"),
+        (npz(folder, "lengths.npz", &shape, &grey(), &[0.0, 1.0, 2.0]), "3"),
+        (npz(folder, "shape.npz", &[2, 1, 4, 8], &[0.5; 64], &[0.0, 1.0]), "shape.npz"),
+        (npz(folder, "bright.npz", &shape, &bright, &[0.0, 1.0]), "255"),
+        (npz(folder, "none.npz", &[0, 1, 8, 8], &[], &[]), "none.npz"),
     ];
     for (path, part) in cases {
         let message = failure(&[MODEL, "--data", &path], 2);
@@ -124,6 +101,7 @@ fn wrong_settings_exit_with_2() {
         (&["--eps", "8/x"], "`eps` is 8/x"),
         (&["--eps", "nan"], "`eps` is nan"),
         (&["--norm", "l7"], "unknown norm `l7`"),
+        (&["--norm", "l0"], "`norm` is l0"),
         (&["--attack", "magic"], "unknown attack `magic`, expected one of"),
         (&["--attack", "pgd:stepz=3"], "unknown field `stepz`"),
         (&["--attack", "pgd:steps=many"], "steps"),

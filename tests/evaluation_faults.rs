@@ -3,13 +3,17 @@
 
 mod closed;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use closed::{Linear, dataset, samples};
 use ironbound::attack::{AnyAttack, AttackSpec, Outcome, Sample, Session};
 use ironbound::evaluate::{Fate, UnitDone};
 use ironbound::report::Report;
-use ironbound::{Bounds, Cancel, Error, Evaluation, Norm, Observer, Result, Results, Threat};
+use ironbound::{
+    Aim, Bounds, Cancel, Classifier, Error, Evaluation, Loss, LossGradient, ModelInfo, Norm,
+    Observer, Result, Results, Threat,
+};
 
 /// Returns what it was told to, for every sample.
 #[derive(Debug)]
@@ -250,4 +254,57 @@ fn a_run_interrupted_before_it_starts_is_empty_but_valid() {
     assert!(report.partial);
     assert_eq!((report.clean.accuracy, report.worst_case[0].robust_accuracy), (None, None));
     assert_eq!(report.clean.unreached, [0, 1, 2]);
+}
+
+/// A linear model whose gradient is hidden.
+#[derive(Debug)]
+struct Masked(Linear);
+
+impl Classifier for Masked {
+    fn info(&self) -> &ModelInfo {
+        self.0.info()
+    }
+
+    fn notes(&self) -> Vec<(String, String)> {
+        vec![("masked".into(), "its gradient is zero".into())]
+    }
+
+    fn logits(&self, inputs: &[f32], logits: &mut Vec<f32>) -> Result<()> {
+        self.0.logits(inputs, logits)
+    }
+
+    fn loss_and_gradient(
+        &self,
+        inputs: &[f32],
+        aims: &[Aim],
+        loss: &Arc<dyn Loss>,
+        out: &mut LossGradient,
+    ) -> Result<()> {
+        self.0.loss_and_gradient(inputs, aims, loss, out)?;
+        out.gradient.fill(0.0);
+        Ok(())
+    }
+}
+
+#[test]
+fn masking_and_notes_are_warned_of() {
+    let (model, data) = threshold();
+    let run = |attacks: &[&str]| {
+        let model = Masked(Linear::new(model.weights.clone(), model.bias.clone()));
+        let run = Evaluation::new(&model, &data).threat(Threat::new(Norm::Linf, 0.45));
+        let run = attacks.iter().fold(run, |run, a| run.attack(a.parse::<AttackSpec>().unwrap()));
+        let results = run.run().unwrap();
+        results.warnings.iter().map(|w| (w.code.clone(), w.message.clone())).collect::<Vec<_>>()
+    };
+    let found = run(&["noise:draws=200", "fgsm"]);
+    let codes: Vec<_> = found.iter().map(|(code, _)| &code[..]).collect();
+    assert_eq!(codes[..2], ["masked", "zero-gradient"]);
+    assert!(found[1].1.contains("fgsm linf: ") && found[1].1.contains("3 of 3 steps (100.0 %)"));
+    let found = run(&["noise:draws=200", "fgsm:rel_step=0.01"]);
+    let (code, message) = found.last().unwrap();
+    assert_eq!(code, "noise-beats-gradient");
+    assert!(
+        message.starts_with("noise broke 3 of 3 samples within linf 0.45, fgsm only 0"),
+        "{message}"
+    );
 }

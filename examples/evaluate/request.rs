@@ -93,10 +93,10 @@ fn threats(args: &Args) -> Result<Vec<Threat>> {
     Ok(threats)
 }
 
-/// The usual budgets of a norm.
+/// The usual budgets of a norm; some budget where there is none, so that the evaluation can say why.
 fn default_budgets(norm: Norm, digits: bool) -> Vec<Budget> {
     let table = if digits { DIGITS_EPS } else { IMAGES_EPS };
-    let of = table.iter().find(|(of, _)| *of == norm).map_or(&[][..], |(_, eps)| eps);
+    let of = table.iter().find(|(of, _)| *of == norm).map_or(&[1.0][..], |(_, eps)| eps);
     of.iter().map(|eps| Budget::Scalar(*eps)).collect()
 }
 
