@@ -2,10 +2,14 @@
 
 mod common;
 
+use std::sync::Arc;
+
+use common::recorder::Recorder;
 use common::{npz, shared};
 use ironbound::attack::{AnyAttack, Fgsm, Pgd, Sample, Session};
 use ironbound::{
-    Aim, Bounds, Cancel, Classifier, Model, ModelOptions, Norm, Preprocessing, Threat, argmax,
+    Aim, Bounds, Cancel, Classifier, Loss, LossKind, Model, ModelOptions, Norm, Preprocessing,
+    Threat,
 };
 use serde_json::Value;
 
@@ -18,76 +22,146 @@ fn flags(value: &Value) -> Vec<bool> {
     value.as_array().unwrap().iter().map(|flag| flag.as_u64() == Some(1)).collect()
 }
 
-/// Compares one model's results; says by how many samples they differ.
-fn compare(name: &str) {
-    let Some(path) = shared(&format!("reference/robustness/{name}.json")) else { return };
-    let reference: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
-    let data = npz::read(&shared(&format!("reference/robustness/data/{name}.npz")).unwrap());
-    let preprocessing = Preprocessing {
-        scale: reference["scale"].as_f64().unwrap() as f32,
-        mean: numbers(&reference["mean"]),
-        std: numbers(&reference["std"]),
-        ..Preprocessing::default()
-    };
-    let options = ModelOptions { preprocessing, ..ModelOptions::default() };
-    let model = shared(&format!("reference/models/{name}.onnx")).unwrap();
-    let model = Model::load_with(model, &options).unwrap();
-    let (clean, labels) = (data["x"].floats(), data["y"].classes());
-    let features = model.features();
-    let predict = |inputs: &[f32]| -> Vec<usize> {
-        let mut logits = vec![];
-        Classifier::logits(&model, inputs, &mut logits).unwrap();
-        logits.chunks_exact(model.classes()).map(argmax).collect()
-    };
-    let correct: Vec<bool> =
-        predict(&clean).iter().zip(&labels).map(|(class, label)| class == label).collect();
-    assert_eq!(correct, flags(&reference["clean_correct"]), "{name}: clean predictions");
-    let bounds = match reference["bounds"].as_array() {
-        Some(pair) => {
-            Bounds::Uniform(pair[0].as_f64().unwrap() as f32, pair[1].as_f64().unwrap() as f32)
+/// Cross-entropy as PyTorch differentiates it in f32: softmax minus one-hot, exactly zero once p rounds to 1.
+#[derive(Debug)]
+struct SinglePrecisionCrossEntropy;
+
+impl Loss for SinglePrecisionCrossEntropy {
+    fn name(&self) -> &str {
+        "cross-entropy-f32"
+    }
+
+    fn value_and_gradient(&self, logits: &[f32], aim: Aim, gradient: &mut [f32]) -> f32 {
+        let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let sum: f32 = logits.iter().map(|z| (z - largest).exp()).sum();
+        for (g, z) in gradient.iter_mut().zip(logits) {
+            *g = (z - largest).exp() / sum;
         }
-        None => Bounds::NONE,
-    };
-    for row in reference["attacks"].as_array().unwrap() {
-        let attack: Box<dyn AnyAttack> = match row["attack"].as_str().unwrap() {
-            "fgsm" => Box::new(Fgsm::default()),
-            pgd if pgd.starts_with("pgd-40") => {
-                Box::new(Pgd { random_start: false, ..Pgd::default() })
-            }
-            _ => continue,
+        gradient[aim.label] -= 1.0;
+        sum.ln() - (logits[aim.label] - largest)
+    }
+}
+
+/// One model with its data and its reference results.
+struct Case {
+    name: String,
+    model: Recorder,
+    clean: Vec<f32>,
+    labels: Vec<usize>,
+    correct: Vec<bool>,
+    bounds: Bounds,
+    rows: Vec<Value>,
+}
+
+impl Case {
+    fn load(name: &str) -> Option<Self> {
+        let path = shared(&format!("reference/robustness/{name}.json"))?;
+        let reference: Value =
+            serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        let data = npz::read(&shared(&format!("reference/robustness/data/{name}.npz"))?);
+        let preprocessing = Preprocessing {
+            scale: reference["scale"].as_f64().unwrap() as f32,
+            mean: numbers(&reference["mean"]),
+            std: numbers(&reference["std"]),
+            ..Preprocessing::default()
         };
-        let eps = row["eps"].as_f64().unwrap();
-        let norm: Norm = row["norm"].as_str().unwrap().parse().unwrap();
-        let threat = Threat::new(norm, eps).with_bounds(bounds.clone());
+        let options = ModelOptions { preprocessing, ..ModelOptions::default() };
+        let path = shared(&format!("reference/models/{name}.onnx"))?;
+        let bounds = reference["bounds"].as_array().map_or(Bounds::NONE, |pair| {
+            Bounds::Uniform(pair[0].as_f64().unwrap() as f32, pair[1].as_f64().unwrap() as f32)
+        });
+        let mut case = Self {
+            name: name.into(),
+            model: Recorder::new(Model::load_with(path, &options).unwrap()),
+            clean: data["x"].floats(),
+            labels: data["y"].classes(),
+            correct: vec![],
+            bounds,
+            rows: reference["attacks"].as_array().unwrap().clone(),
+        };
+        let predictions = case.model.predict(&case.clean);
+        case.correct =
+            predictions.iter().zip(&case.labels).map(|(class, label)| class == label).collect();
+        assert_eq!(case.correct, flags(&reference["clean_correct"]), "{name}: clean predictions");
+        Some(case)
+    }
+
+    /// Which samples stay robust at the best point that the attack found, and at its last iterate (where every sample
+    /// got that far).
+    fn robust(&self, attack: &dyn AnyAttack, norm: Norm, eps: f64) -> (Vec<bool>, Vec<bool>) {
+        let threat = Threat::new(norm, eps).with_bounds(self.bounds.clone());
         let session = Session {
-            model: &model,
+            model: &self.model,
             threat: &threat,
             seed: 0,
             query_limit: None,
             cancel: Cancel::default(),
         };
-        let samples: Vec<Sample<'_>> = (0..labels.len())
-            .filter(|&id| correct[id])
+        let features = self.model.features();
+        let samples: Vec<Sample<'_>> = (0..self.labels.len())
+            .filter(|id| self.correct[*id])
             .map(|id| Sample {
                 id,
-                clean: &clean[id * features..][..features],
-                aim: Aim::untargeted(labels[id]),
+                clean: &self.clean[id * features..][..features],
+                aim: Aim::untargeted(self.labels[id]),
             })
             .collect();
         let outcomes = attack.run(&session, &samples).unwrap();
-        let mut robust = correct.clone();
-        for (sample, outcome) in samples.iter().zip(&outcomes) {
-            robust[sample.id] = !outcome.success;
+        let last = self.model.predict(&self.model.last());
+        let (mut at_best, mut at_last) = (self.correct.clone(), self.correct.clone());
+        for (row, (sample, outcome)) in samples.iter().zip(&outcomes).enumerate() {
+            at_best[sample.id] = !outcome.success;
+            at_last[sample.id] = last.get(row) == Some(&self.labels[sample.id]);
         }
-        let theirs = flags(&row["robust"]);
-        let only_we = (0..robust.len()).filter(|&id| theirs[id] && !robust[id]).count();
-        let only_they = (0..robust.len()).filter(|&id| !theirs[id] && robust[id]).count();
-        println!(
-            "{name} {} eps {eps:.4}: ours {:.3}, theirs {:.3}, broken by us only {only_we}, by them only {only_they}",
-            attack.id(),
-            robust.iter().filter(|robust| **robust).count() as f64 / robust.len() as f64,
-            row["robust_accuracy"].as_f64().unwrap(),
-        );
+        (at_best, at_last)
+    }
+
+    fn compare(&self) {
+        let allowed = self.labels.len().div_ceil(200);
+        for row in &self.rows {
+            let custom = || LossKind::Custom(Arc::new(SinglePrecisionCrossEntropy));
+            let pgd =
+                |loss, early_stop| Pgd { random_start: false, early_stop, loss, ..Pgd::default() };
+            let (theirs, ours): (Box<dyn AnyAttack>, Box<dyn AnyAttack>) =
+                match row["attack"].as_str().unwrap() {
+                    "fgsm" => (
+                        Box::new(Fgsm { loss: custom(), ..Fgsm::default() }),
+                        Box::new(Fgsm::default()),
+                    ),
+                    name if name.starts_with("pgd-40") => {
+                        (Box::new(pgd(custom(), false)), Box::new(pgd(LossKind::default(), true)))
+                    }
+                    _ => continue,
+                };
+            let norm: Norm = row["norm"].as_str().unwrap().parse().unwrap();
+            let eps = row["eps"].as_f64().unwrap();
+            let (_, last) = self.robust(&*theirs, norm, eps);
+            let (best, _) = self.robust(&*ours, norm, eps);
+            let expected = flags(&row["robust"]);
+            let count = |flags: &[bool]| flags.iter().filter(|flag| **flag).count();
+            let differ = last.iter().zip(&expected).filter(|(a, b)| a != b).count();
+            println!(
+                "{:18} {:4} {norm:4} eps {eps:<8.5} PyTorch {:3}, last iterate {:3} (differ {differ}), as shipped {:3}, of {}",
+                self.name,
+                ours.id(),
+                count(&expected),
+                count(&last),
+                count(&best),
+                self.labels.len()
+            );
+            assert!(
+                count(&last).abs_diff(count(&expected)) <= allowed,
+                "{} {norm} {eps}: {} robust, PyTorch {}",
+                self.name,
+                count(&last),
+                count(&expected)
+            );
+            assert!(
+                count(&best) <= count(&expected) + allowed,
+                "{} {norm} {eps}: the shipped attack is weaker than PyTorch's",
+                self.name
+            );
+        }
     }
 }
 
@@ -101,5 +175,7 @@ fn real_models() {
         .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
         .collect();
     names.sort();
-    names.iter().for_each(|name| compare(name));
+    for name in names {
+        Case::load(&name).unwrap().compare();
+    }
 }

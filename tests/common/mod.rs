@@ -3,6 +3,7 @@
 
 pub mod fixture;
 pub mod npz;
+pub mod recorder;
 
 use std::path::{Path, PathBuf};
 
