@@ -6,6 +6,7 @@ mod deconv;
 mod downsample;
 mod einsum;
 mod kernel;
+mod lrn;
 mod pool;
 
 use tract_onnx::prelude::*;
@@ -15,6 +16,7 @@ use tract_onnx::tract_core::ops::cnn::{Conv, Deconv, MaxPool, SumPool};
 use tract_onnx::tract_core::ops::einsum::EinSum;
 use tract_onnx::tract_core::ops::element_wise::{ElementWiseMiniOp, ElementWiseOp};
 use tract_onnx::tract_core::ops::{Downsample, math};
+use tract_onnx_opl::lrn::Lrn;
 
 use super::tape::Tape;
 
@@ -115,6 +117,7 @@ static RULES: &[Rule] = &[
     op::<Downsample>("Downsample", downsample::downsample),
     op::<EinSum>("EinSum", einsum::einsum),
     zero("Floor", is_elt::<math::Floor>),
+    op::<Lrn>("Lrn", lrn::lrn),
     op::<MaxPool>("MaxPool", pool::max_pool),
     op::<SumPool>("SumPool", pool::sum_pool),
 ];
