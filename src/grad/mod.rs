@@ -12,3 +12,9 @@ mod walk;
 
 pub(crate) use ops::{LossHead, Objective};
 pub(crate) use walk::{backward, unsupported};
+
+/// The operators of tract's decluttered graphs that have a gradient rule, in alphabetical order, and whether the
+/// derivative is zero by definition (piecewise constant functions, integer and boolean results).
+pub fn gradient_rules() -> impl Iterator<Item = (&'static str, bool)> {
+    rules::names()
+}

@@ -46,7 +46,7 @@ impl Graph {
         folder: Option<&Path>,
         options: &ModelOptions,
     ) -> Result<Self> {
-        let onnx = tract_onnx::onnx().with_ignore_value_info(true).with_ignore_output_shapes(true);
+        let onnx = onnx().with_ignore_value_info(true).with_ignore_output_shapes(true);
         let proto = proto(&onnx, bytes, name)?;
         let graph =
             proto.graph.as_ref().filter(|graph| !graph.node.is_empty()).ok_or_else(|| {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use rayon::prelude::*;
 
 use super::graph::Graph;
-use super::job::{Backward, Job, Rows};
+use super::job::{Job, Rows};
 use super::plan::{Kind, Plan};
 use crate::error::{Error, Result};
 

@@ -1,5 +1,5 @@
 //! What several tests share.
-#![allow(dead_code, reason = "every test binary uses another part")]
+#![allow(dead_code, unreachable_pub, reason = "every test binary uses another part")]
 
 pub mod fixture;
 pub mod npz;

@@ -5,7 +5,6 @@
 //! slope in b where a <= 0.
 
 use tract_onnx::prelude::*;
-use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::math;
 
 use super::{Cotangents, Step};

@@ -326,11 +326,11 @@ mod tests {
             let mut sides: [Vec<(char, usize)>; 3] = Default::default();
             for (label, (dim, holders, unit, kept)) in ('a'..).zip(axes) {
                 let both = holders == 2;
-                for side in 0..2 {
+                for (side, labels) in sides[..2].iter_mut().enumerate() {
                     if both || holders == side {
                         // A summed axis of unequal sizes is no einsum.
                         let broadcast = both && kept && unit == side;
-                        sides[side].push((label, if broadcast { 1 } else { dim }));
+                        labels.push((label, if broadcast { 1 } else { dim }));
                     }
                 }
                 if kept {

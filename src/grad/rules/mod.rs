@@ -7,6 +7,7 @@ mod downsample;
 mod einsum;
 mod elementwise;
 mod kernel;
+mod lrn;
 mod pool;
 mod reduce;
 mod select;
@@ -27,6 +28,7 @@ use tract_onnx::tract_core::ops::logic::{
 };
 use tract_onnx::tract_core::ops::nn::{RmsNorm, Softmax};
 use tract_onnx::tract_core::ops::{Downsample, math, nn};
+use tract_onnx_opl::lrn::Lrn;
 
 use super::tape::Tape;
 
@@ -76,10 +78,15 @@ pub(crate) enum Derivative {
     Zero,
 }
 
+/// Every rule, by name, and whether its derivative is zero by definition.
+pub(crate) fn names() -> impl Iterator<Item = (&'static str, bool)> {
+    RULES.iter().map(|rule| (rule.name, matches!(rule.derivative, Derivative::Zero)))
+}
+
 /// An operator and its derivative.
 #[derive(Debug)]
 pub(crate) struct Rule {
-    /// The operator's name.
+    /// The operator's name in tract.
     pub name: &'static str,
     matches: fn(&dyn TypedOp) -> bool,
     /// Its derivative.
@@ -109,10 +116,6 @@ const fn exact(name: &'static str, matches: fn(&dyn TypedOp) -> bool, vjp: Vjp) 
 
 const fn zero(name: &'static str, matches: fn(&dyn TypedOp) -> bool) -> Rule {
     Rule { name, matches, derivative: Derivative::Zero }
-}
-
-fn is_op<T: TypedOp>(op: &dyn TypedOp) -> bool {
-    op.is::<T>()
 }
 
 fn is_bin<T: BinMiniOp>(op: &dyn TypedOp) -> bool {
@@ -169,6 +172,7 @@ static RULES: &[Rule] = &[
     zero("LT", is_bin::<CompLT>),
     zero("LTE", is_bin::<CompLTE>),
     bin::<math::Max>("Max", binary::max),
+    op::<Lrn>("Lrn", lrn::lrn),
     op::<MaxPool>("MaxPool", pool::max_pool),
     bin::<math::Min>("Min", binary::min),
     bin::<math::Mul>("Mul", binary::mul),
@@ -205,3 +209,14 @@ static RULES: &[Rule] = &[
     op::<Tile>("Tile", shape::tile),
     zero("Xor", is_bin::<Xor>),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::names;
+
+    #[test]
+    fn the_table_is_alphabetical() {
+        let names: Vec<String> = names().map(|(name, _)| name.to_lowercase()).collect();
+        assert!(names.is_sorted_by(|a, b| a < b), "{names:?}");
+    }
+}
