@@ -3,7 +3,7 @@
 mod common;
 
 use common::fixture::{self, Fixture};
-use common::values;
+use common::{chain, values};
 use ironbound::tract_onnx::pb::tensor_proto::DataType;
 use ironbound::{
     Aim, Classifier, Error, LossGradient, LossKind, Model, ModelOptions, Preprocessing,
@@ -25,21 +25,10 @@ fn logits(model: &Model, inputs: &[f32]) -> Vec<f32> {
     logits
 }
 
-/// The error's text with its causes, as a command line prints it.
-fn text(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(source) = cause {
-        text += &format!(": {source}");
-        cause = source.source();
-    }
-    text
-}
-
 #[track_caller]
 fn refused(result: Result<Model, Error>, words: &[&str]) {
     let error = result.expect_err("must be refused");
-    let text = text(&error);
+    let text = chain(&error);
     for word in words {
         assert!(text.contains(word), "{text:?} does not say {word:?}");
     }
@@ -67,7 +56,7 @@ fn files_that_are_no_models_are_refused_by_name() {
         let error = Model::from_bytes(bytes, name).expect_err(name);
         assert!(error.is_model(), "{error}");
         assert!(error.to_string().starts_with(name), "{error}");
-        assert!(!text(&error).contains('\n'), "{}", text(&error));
+        assert!(!chain(&error).contains('\n'), "{}", chain(&error));
     }
 }
 
@@ -197,7 +186,7 @@ fn recurrent_cells_that_tract_gets_wrong_are_refused_by_name() {
     }
     let default = cell("LSTM", 4, fixture::strings("activations", &["Sigmoid", "Tanh", "Tanh"]));
     if let Err(error) = load(default) {
-        assert!(!text(&error).contains("activations"), "{}", text(&error));
+        assert!(!chain(&error).contains("activations"), "{}", chain(&error));
     }
 }
 

@@ -117,10 +117,7 @@ fn real_models() {
                     sorted[sorted.len() - 1]
                 );
             }
-            Err(error) => println!(
-                "{name}: {error} {:?}",
-                std::error::Error::source(&error).map(|e| e.to_string())
-            ),
+            Err(error) => println!("{name}: {}", common::chain(&error)),
         }
     }
 }
