@@ -14,6 +14,7 @@ mod threat;
 pub use cancel::Cancel;
 pub use error::{Cause, Error, Result};
 pub use goal::{Aim, Goal, argmax};
+pub use grad::{AuditOptions, GradientAudit, audit_gradient};
 pub use loss::{CrossEntropy, Loss, LossKind, Margin};
 pub use model::{Classifier, LossGradient, Model, ModelInfo, ModelOptions, Preprocessing};
 pub use norm::{Norm, Radius};
