@@ -19,8 +19,11 @@ const SMALLEST_SCALE: f64 = 1e-3;
 /// The rounding error of a logit in units in the last place of the row's largest.
 const ULPS: f64 = 4.0;
 
-/// How much rounding the difference of two one-sided slopes has, extrapolated, over that of the central one.
-const JUMP_ROUNDING: f64 = 3.0;
+/// The rounding of a jump over that of a slope, at worst and at one width.
+const JUMP_ROUNDING: f64 = 4.0;
+
+/// The rounding of what remains of a jump over that of a slope, at worst: 17 thirds, once extrapolated.
+const CHANGE_ROUNDING: f64 = 6.0;
 
 /// What differences are taken of: one sample's loss.
 #[derive(Clone, Copy, Debug)]
@@ -95,7 +98,7 @@ impl Line<'_> {
                 self.at(width, &points[0], ends)
             })
             .collect();
-        keep(&all).ok_or_else(|| self.not_finite(&points))
+        keep(all).ok_or_else(|| self.not_finite(&points))
     }
 
     fn point<'a>(&self, logits: &'a [f32]) -> Point<'a> {
@@ -180,23 +183,32 @@ impl Point<'_> {
     }
 }
 
-/// The narrower of the two neighbouring widths that agree best, the widest such; none when no three widths are finite.
+/// The narrower of the two neighbouring widths that agree best, the widest such; none when the three narrowest are not finite.
 ///
 /// Disagreement includes the rounding, or else widths too narrow to move any logit would agree perfectly; and half of
-/// what remains of the jump, for a loss of straight pieces may have the same wrong slope at two widths that both reach
-/// past a kink.
-fn keep(all: &[Difference]) -> Option<Difference> {
-    let scatter = scatter(all);
+/// what the remains of the jump change further down, for a loss of straight pieces may have the same wrong slope at two
+/// widths that both reach past a kink beside the sample.
+fn keep(mut all: Vec<Difference>) -> Option<Difference> {
+    let unfit = |one: &Difference| !(one.slope + one.jump + one.predicted).is_finite();
+    // Neighbours must stay neighbours.
+    let fit = all.iter().rposition(unfit).map_or(0, |last| last + 1);
+    all.drain(..fit);
+    let scatter = scatter(&all);
+    all.iter_mut().for_each(|one| one.rounding = one.rounding.max(scatter / one.width));
     let mut best = (f64::INFINITY, None);
-    for three in all.windows(3) {
-        let [wide, mut kept, narrow] = [three[0], three[1], three[2]];
-        kept.rounding = kept.rounding.max(scatter / kept.width);
-        let (first, second) = (remains(wide, kept), remains(kept, narrow));
-        let score = apart(wide, kept) + 2.0 * kept.rounding + 0.5 * first.abs();
-        if score < best.0 && all_finite(three) {
-            let stays = (0.5..=2.0).contains(&(second / first));
-            let kink = first.abs() - JUMP_ROUNDING * kept.rounding;
-            best = (score, Some(Difference { kink: if stays { kink } else { 0.0 }, ..kept }));
+    for at in 1..all.len().saturating_sub(1) {
+        let [wide, kept] = [all[at - 1], all[at]];
+        let jump = remains(wide, kept);
+        let change = all[at..].windows(2).fold(0.0, |change: f64, pair| {
+            let further = remains(pair[0], pair[1]);
+            change.max((further - jump).abs() - CHANGE_ROUNDING * pair[1].rounding)
+        });
+        let score = apart(wide, kept) + kept.rounding + 0.5 * change;
+        if score < best.0 {
+            let next = remains(kept, all[at + 1]);
+            let stays = change.max((next - jump).abs()) <= 0.5 * jump.abs();
+            let kink = if stays { jump.abs() - JUMP_ROUNDING * kept.rounding } else { change };
+            best = (score, Some(Difference { kink, ..kept }));
         }
     }
     best.1
@@ -221,14 +233,8 @@ fn remains(wide: Difference, narrow: Difference) -> f64 {
 /// see a kink that only two of the widths straddle; four times it is seldom exceeded.
 fn scatter(all: &[Difference]) -> f64 {
     let [.., a, b, c, d] = *all else { return 0.0 };
-    let mut pairs = [(a, b), (b, c), (c, d)].map(|(wide, narrow)| {
-        let apart = apart(wide, narrow) * narrow.width;
-        if apart.is_finite() { apart } else { 0.0 }
-    });
+    let mut pairs =
+        [(a, b), (b, c), (c, d)].map(|(wide, narrow)| apart(wide, narrow) * narrow.width);
     pairs.sort_by(f64::total_cmp);
     4.0 * pairs[1]
-}
-
-fn all_finite(differences: &[Difference]) -> bool {
-    differences.iter().all(|one| (one.slope + one.jump + one.predicted).is_finite())
 }
