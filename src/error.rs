@@ -107,6 +107,18 @@ pub enum Error {
         /// The value.
         value: f32,
     },
+    /// A model returned a NaN or infinite gradient.
+    #[error(
+        "sample {sample}: the gradient of feature {feature} is {value}, expected a finite number"
+    )]
+    NonFiniteGradient {
+        /// The sample's index in the data set.
+        sample: usize,
+        /// The feature's index in the sample.
+        feature: usize,
+        /// The value.
+        value: f32,
+    },
     /// An attack asked more often than it may.
     #[error("sample {sample}: the limit of {limit} queries per sample is used up")]
     QueryLimit {

@@ -20,7 +20,7 @@ pub use data::{Dataset, Layout, NpzArray, NpzValues, write_npz};
 pub use error::{Cause, Error, Result};
 pub use evaluate::{Evaluation, Observer, Results};
 pub use goal::{Aim, Goal, argmax};
-pub use grad::gradient_rules;
+pub use grad::{AuditOptions, GradientAudit, audit_gradient, gradient_rules};
 pub use loss::{CrossEntropy, Loss, LossKind, Margin};
 pub use model::{Classifier, LossGradient, Model, ModelInfo, ModelOptions, Preprocessing};
 pub use norm::{Norm, Radius};

@@ -1,8 +1,11 @@
 //! Exact gradients: a tract graph in, a tract graph that also computes d loss / d input out.
 //!
 //! [`walk`] goes backwards once over the decluttered forward graph and emits tract ops; [`rules`] holds one
-//! rule per operator of tract's typed op set; [`ops`] the few operators that tract lacks.
+//! rule per operator of tract's typed op set; [`ops`] the few operators that tract lacks. [`check`] audits the
+//! gradients of any classifier.
 
+mod check;
+mod difference;
 mod ops;
 mod rules;
 mod tape;
@@ -10,6 +13,7 @@ mod tape;
 mod testing;
 mod walk;
 
+pub use check::{AuditOptions, GradientAudit, audit_gradient};
 pub(crate) use ops::{LossHead, Objective};
 pub(crate) use walk::{backward, unsupported};
 

@@ -1,6 +1,7 @@
 //! The few operators that the backward pass needs and tract lacks.
 
 mod binary;
+mod broadcast;
 mod dilate;
 mod fold;
 mod groups;
@@ -15,6 +16,7 @@ mod unary;
 mod windows;
 
 pub(crate) use binary::{BinaryGrad, Partial};
+pub(crate) use broadcast::Broadcast;
 pub(crate) use dilate::Dilate;
 pub(crate) use fold::Fold;
 pub(crate) use loss_head::{LossHead, Objective};

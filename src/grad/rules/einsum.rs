@@ -2,13 +2,13 @@
 
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::*;
-use tract_onnx::tract_core::ops::array::MultiBroadcastTo;
 use tract_onnx::tract_core::ops::cast::cast;
 use tract_onnx::tract_core::ops::einsum::EinSum;
 use tract_onnx::tract_core::ops::math::mul;
 use tract_onnx::tract_core::ops::nn::{Reduce, Reducer};
 
 use super::{Cotangents, Step};
+use crate::grad::ops::Broadcast;
 use crate::grad::tape::Tape;
 
 /// The cotangent of an input is the product of the output's cotangent and the other inputs, summed over all the
@@ -134,8 +134,8 @@ impl Operand {
             }
         }
         if tape.shape(outlet)?[..] != self.dims[..] {
-            let shape: ShapeFact = self.dims.iter().copied().collect();
-            outlet = tape.emit(MultiBroadcastTo { shape }, &[outlet])?;
+            let shape = self.dims.iter().copied().collect();
+            outlet = tape.emit(Broadcast { shape }, &[outlet])?;
         }
         let dt = tape.fact(self.outlet)?.datum_type;
         if tape.fact(outlet)?.datum_type != dt {

@@ -2,12 +2,11 @@
 
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::*;
-use tract_onnx::tract_core::ops::array::MultiBroadcastTo;
 use tract_onnx::tract_core::ops::math::mul;
 use tract_onnx::tract_core::ops::nn::{Reduce, Reducer};
 
 use super::{Cotangents, Step};
-use crate::grad::ops::{ReduceGrad, ReduceKind};
+use crate::grad::ops::{Broadcast, ReduceGrad, ReduceKind};
 use crate::grad::tape::Tape;
 
 /// Of equal extrema, the first in index order takes all. The product is exact at zeros.
@@ -16,8 +15,8 @@ pub(super) fn reduce(tape: &mut Tape<'_>, step: &Step<'_>) -> TractResult<Cotang
     let (input, cotangent) = (step.input(0), step.cotangent()?);
     let kind = match op.reducer {
         Reducer::Sum => {
-            let shape = ShapeFact::from_dims(tape.shape(input)?);
-            return Ok(tvec![Some(tape.emit(MultiBroadcastTo { shape }, &[cotangent])?)]);
+            let shape = tape.shape(input)?;
+            return Ok(tvec![Some(tape.emit(Broadcast { shape }, &[cotangent])?)]);
         }
         Reducer::MeanOfSquares => return mean_of_squares(tape, &op, input, cotangent),
         Reducer::Max => ReduceKind::Max,
