@@ -1,5 +1,7 @@
 //! Samples per second of whole attacks on the embedded digits CNN, and on reference models where `../shared` is there.
 
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot run should stop")]
+
 use std::path::Path;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};

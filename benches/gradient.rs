@@ -2,6 +2,8 @@
 //!
 //! Runs on the embedded digits CNN, and on the reference models where `../shared` is there.
 
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot run should stop")]
+
 use std::hint::black_box;
 use std::path::Path;
 

@@ -139,9 +139,10 @@ impl Error {
         matches!(self, Self::Model { .. } | Self::Node { .. } | Self::NotDifferentiable { .. })
     }
 
-    /// A fault of the model, with what tract said.
+    /// A fault of the model, with what tract said, in one line.
     pub(crate) fn model(model: &str, problem: impl Into<String>, source: impl Into<Cause>) -> Self {
-        Self::Model { model: model.into(), problem: problem.into(), source: Some(source.into()) }
+        let source = Some(one_line(&*source.into()).into());
+        Self::Model { model: model.into(), problem: problem.into(), source }
     }
 
     /// A setting outside its range.
@@ -152,6 +153,21 @@ impl Error {
     ) -> Self {
         Self::Parameter { field: field.into(), value: value.to_string(), expected: expected.into() }
     }
+}
+
+/// An error and its causes in one line: of each the first line, which in tract's messages precedes a dump of the graph.
+fn one_line(error: &(dyn std::error::Error + 'static)) -> String {
+    const LONGEST: usize = 200;
+    let mut parts = vec![];
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let text = error.to_string();
+        let line = text.lines().next().unwrap_or_default();
+        let short: String = line.chars().take(LONGEST).collect();
+        parts.push(if short.len() < line.len() { format!("{short}…") } else { short });
+        cause = error.source();
+    }
+    parts.join(": ")
 }
 
 /// The nodes, grouped by operator in order of first occurrence.

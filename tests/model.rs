@@ -1,5 +1,7 @@
 //! Loading and running models.
 
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
 mod common;
 
 use common::fixture::{self, Fixture};

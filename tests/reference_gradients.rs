@@ -34,8 +34,15 @@ impl Loss for Projection {
     }
 }
 
-/// The largest error of each sample's gradient, relative to its largest component, and likewise of the outputs.
-fn errors(name: &str) -> Option<Result<(Vec<f64>, f64), Error>> {
+/// How far a model is from its oracle.
+struct Comparison {
+    /// The largest error of each sample's gradient, relative to its largest component.
+    gradients: Vec<f64>,
+    /// The largest error of `sum w * y`, relative to the largest output.
+    output: f64,
+}
+
+fn compare(name: &str) -> Option<Result<Comparison, Error>> {
     let oracle = npz::read(&shared(&format!("reference/gradients/{name}.npz"))?);
     let (x, y, w, g) = (&oracle["x"], &oracle["y"], &oracle["w"], &oracle["g"]);
     let options = ModelOptions {
@@ -53,7 +60,8 @@ fn errors(name: &str) -> Option<Result<(Vec<f64>, f64), Error>> {
     let scores = w.values.len() / samples;
     let sigmoid = model.notes().iter().any(|(_, message)| message.contains("sigmoid"));
     let mut gradients = vec![];
-    let mut output_error = 0.0f64;
+    let resolution = VANISHING * largest(&g.values);
+    let mut output = 0.0f64;
     for sample in 0..samples {
         let weights = w.values[sample * scores..][..scores].to_vec();
         let loss: Arc<dyn Loss> = Arc::new(Projection { weights, sigmoid });
@@ -64,18 +72,21 @@ fn errors(name: &str) -> Option<Result<(Vec<f64>, f64), Error>> {
             return Some(Err(error));
         }
         let expected = &g.values[sample * features..][..features];
-        let largest = expected.iter().fold(1e-30f64, |largest, g| largest.max(g.abs()));
         let error = out.gradient.iter().zip(expected).map(|(a, b)| (f64::from(*a) - b).abs());
-        gradients.push(error.fold(0.0, f64::max) / largest);
+        let scale = largest(expected).max(resolution).max(f64::MIN_POSITIVE);
+        gradients.push(error.fold(0.0, f64::max) / scale);
         let value: f64 = y.values[sample * scores..][..scores]
             .iter()
             .zip(&w.values[sample * scores..])
             .map(|(y, w)| y * w)
             .sum();
-        let scale = y.values.iter().fold(1e-30f64, |largest, y| largest.max(y.abs()));
-        output_error = output_error.max((f64::from(out.loss[0]) - value).abs() / scale);
+        output = output.max((f64::from(out.loss[0]) - value).abs() / largest(&y.values));
     }
-    Some(Ok((gradients, output_error)))
+    Some(Ok(Comparison { gradients, output }))
+}
+
+fn largest(values: &[f64]) -> f64 {
+    values.iter().fold(0.0, |largest, value| largest.max(value.abs()))
 }
 
 trait OfOneSample {
@@ -98,6 +109,13 @@ impl OfOneSample for Model {
     }
 }
 
+/// Models that are out of reach, and why.
+const EXCUSED: &[(&str, &str)] =
+    &[("gesture_history_lstm", "besides `input` the graph has the input `score_threshold`")];
+
+/// Below this share of a model's largest gradient, f32 activations no longer resolve a sample's gradient.
+const VANISHING: f64 = 1e-15;
+
 #[test]
 fn real_models() {
     let Some(folder) = shared("reference/gradients") else { return };
@@ -106,18 +124,27 @@ fn real_models() {
         .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
         .collect();
     names.sort();
+    let mut passed = 0;
     for name in &names {
-        match errors(name).unwrap() {
-            Ok((errors, output)) => {
-                let mut sorted = errors.clone();
-                sorted.sort_by(f64::total_cmp);
+        let excuse = EXCUSED.iter().find(|(excused, _)| excused == name);
+        match (compare(name).unwrap(), excuse) {
+            (Ok(Comparison { mut gradients, output }), None) => {
+                gradients.sort_by(f64::total_cmp);
+                let (median, worst) =
+                    (gradients[gradients.len() / 2], gradients[gradients.len() - 1]);
                 println!(
-                    "{name}: median {:.1e}, max {:.1e}, outputs {output:.1e}",
-                    sorted[sorted.len() / 2],
-                    sorted[sorted.len() - 1]
+                    "{name:22} gradient: median {median:.1e}, worst {worst:.1e}; outputs: {output:.1e}"
                 );
+                assert!(worst <= 1e-3 && median <= 1e-4, "{name}");
+                passed += 1;
             }
-            Err(error) => println!("{name}: {}", common::chain(&error)),
+            (Err(error), Some((_, reason))) => {
+                println!("{name:22} EXCUSED: {reason}");
+                assert!(common::chain(&error).contains(reason), "{}", common::chain(&error));
+            }
+            (Ok(_), Some(_)) => panic!("{name} works: drop its excuse"),
+            (Err(error), None) => panic!("{name}: {}", common::chain(&error)),
         }
     }
+    println!("{passed} of {} models agree with the oracle", names.len());
 }

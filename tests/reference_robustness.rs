@@ -1,5 +1,7 @@
 //! Robust accuracy of FGSM and PGD against PyTorch on the same ONNX files and data.
 
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
 mod common;
 
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! Known answers on a real model: FGSM and PGD on the tiny MNIST CNN of the adversarial robustness toolbox.
 
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
 mod common;
 
 use approx::assert_abs_diff_eq;

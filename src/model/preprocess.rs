@@ -27,13 +27,14 @@ pub(super) fn prepend(
     if let Some(axis) = axis.filter(|_| preprocessing.reverse_channels) {
         emit.reverse(axis + 1)?;
     }
-    if preprocessing.scale != 1.0 {
+    let not_one = |value: &f32| (value - 1.0).abs() > 0.0;
+    if not_one(&preprocessing.scale) {
         emit.affine("scale", math::mul(), &[preprocessing.scale], None)?;
     }
     if preprocessing.mean.iter().any(|mean| *mean != 0.0) {
         emit.affine("mean", math::sub(), &preprocessing.mean, axis)?;
     }
-    if preprocessing.std.iter().any(|std| *std != 1.0) {
+    if preprocessing.std.iter().any(not_one) {
         emit.affine("std", math::div(), &preprocessing.std, axis)?;
     }
     if fact.datum_type != f32::datum_type() {

@@ -1,5 +1,6 @@
 //! What several tests share.
 #![allow(dead_code, unreachable_pub, reason = "every test binary uses another part")]
+#![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a failing test panics")]
 
 pub mod fixture;
 pub mod npz;
@@ -24,11 +25,6 @@ pub fn values(len: usize) -> Vec<f32> {
 
 /// An error's text with its causes, as a command line prints it.
 pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        text += &format!(": {source}");
-        cause = source.source();
-    }
-    text
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

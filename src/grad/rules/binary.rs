@@ -109,22 +109,16 @@ fn sides(
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use tract_onnx::tract_core::ops::binary::TypedBinOp;
 
     use super::*;
     use crate::grad::testing::{EXACT, check, gradient_and_cotangent, one_node, values};
 
-    /// Shapes of x and of the other operand.
-    const SHAPES: [(&[usize], &[usize]); 5] = [
-        (&[2, 3], &[2, 3]),
-        (&[2, 1, 3], &[2, 4, 1]),
-        (&[2, 3], &[1, 1]),
-        (&[1, 1], &[2, 3]),
-        (&[1], &[1]),
-    ];
+    type Domain = (f64, f64);
 
     /// (op, domain of a, domain of b).
-    fn table() -> Vec<(TypedBinOp, (f64, f64), (f64, f64))> {
+    fn table() -> Vec<(TypedBinOp, Domain, Domain)> {
         let any = (-2.0, 2.0);
         vec![
             (math::add(), any, any),
@@ -139,22 +133,29 @@ mod tests {
         ]
     }
 
-    #[test]
-    fn either_side_with_broadcasting() {
-        for (op, a, b) in table() {
-            for (shape, other) in SHAPES {
+    /// Two shapes of one rank, each axis of either possibly 1.
+    fn shapes() -> impl Strategy<Value = (Vec<usize>, Vec<usize>)> {
+        let axis = (1usize..4, any::<bool>(), any::<bool>())
+            .prop_map(|(len, a, b)| (if a { 1 } else { len }, if b { 1 } else { len }));
+        prop::collection::vec(axis, 1..4).prop_map(|axes| axes.into_iter().unzip())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn either_side_with_broadcasting((shape, other) in shapes()) {
+            for (op, a, b) in table() {
                 for side in [A, B] {
                     // tract swaps the operands of a remainder whose dividend is broadcast; such nodes are refused.
-                    let (a_shape, b_shape) =
-                        if side == A { (shape, other) } else { (other, shape) };
+                    let (a_shape, b_shape) = if side == A { (&shape, &other) } else { (&other, &shape) };
                     let len = |shape: &[usize]| shape.iter().product::<usize>();
                     if op.0.is::<math::Rem>() && len(a_shape) < len(b_shape) {
                         continue;
                     }
                     let (domain, rival) = if side == A { (a, b) } else { (b, a) };
-                    let constant = values(other, rival.0, rival.1);
-                    let build = |dt| binary(&op, dt, shape, &constant, side);
-                    check(build, &[values(shape, domain.0, domain.1)], EXACT);
+                    let constant = values(&other, rival.0, rival.1);
+                    let build = |dt| binary(&op, dt, &shape, &constant, side);
+                    check(build, &[values(&shape, domain.0, domain.1)], EXACT);
                 }
             }
         }

@@ -1,0 +1,73 @@
+//! The embedded digits model against PyTorch: gradients in f64, and which samples FGSM and PGD break.
+
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
+use ironbound::attack::{Fgsm, Pgd};
+use ironbound::{
+    Aim, Classifier, Dataset, Evaluation, LossGradient, LossKind, Model, Norm, Threat,
+};
+use serde_json::Value;
+
+fn reference() -> Value {
+    serde_json::from_str(include_str!("data/digits_reference.json")).unwrap()
+}
+
+fn model() -> Model {
+    Model::load(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/assets/digits_cnn.onnx")).unwrap()
+}
+
+fn data() -> Dataset {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/assets/digits_test.npz");
+    Dataset::from_npz(path).unwrap()
+}
+
+fn numbers(value: &Value) -> Vec<f64> {
+    value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
+}
+
+fn flags(value: &Value) -> Vec<bool> {
+    numbers(value).into_iter().map(|flag| flag > 0.5).collect()
+}
+
+#[test]
+fn logits_losses_and_gradients_agree_with_f64() {
+    let (model, data, reference) = (model(), data(), reference());
+    for (index, sample) in reference["samples"].as_array().unwrap().iter().enumerate() {
+        let label = sample["label"].as_u64().unwrap() as usize;
+        assert_eq!(data.labels()[index], label);
+        let mut out = LossGradient::default();
+        let loss = LossKind::CrossEntropy.loss();
+        let aims = [Aim::untargeted(label)];
+        Classifier::loss_and_gradient(&model, data.sample(index), &aims, &loss, &mut out).unwrap();
+        let close = |found: &[f32], expected: &[f64], what: &str| {
+            let largest = expected.iter().fold(0.0f64, |largest, value| largest.max(value.abs()));
+            for (found, expected) in found.iter().zip(expected) {
+                let error = (f64::from(*found) - expected).abs() / largest;
+                assert!(error < 2e-5, "sample {index}, {what}: {found}, not {expected}");
+            }
+        };
+        close(&out.logits, &numbers(&sample["logits"]), "logits");
+        close(&out.loss, &[sample["cross_entropy"].as_f64().unwrap()], "cross-entropy");
+        close(&out.gradient, &numbers(&sample["gradient"]), "gradient");
+    }
+}
+
+#[test]
+fn fgsm_and_pgd_break_what_pytorch_breaks() {
+    let (model, data, reference) = (model(), data(), reference());
+    let results = Evaluation::new(&model, &data)
+        .threat(Threat::new(Norm::Linf, 0.1))
+        .attack(Fgsm::default())
+        .attack(Pgd { random_start: false, ..Pgd::default() })
+        .run()
+        .unwrap();
+    let report = ironbound::Report::new(&results);
+    assert_eq!(report.clean.correct, flags(&reference["clean"]));
+    for (row, name) in report.attacks.iter().zip(["fgsm", "pgd_best"]) {
+        let expected = &reference["attacks"][name];
+        assert!(expected["unsettled"].as_array().unwrap().is_empty(), "no flag hangs on rounding");
+        assert_eq!(row.robust, flags(&expected["robust"]), "{name}");
+        let accuracy = expected["robust_accuracy"].as_f64().unwrap();
+        approx::assert_abs_diff_eq!(row.robust_accuracy.unwrap(), accuracy, epsilon = 1e-9);
+    }
+}
