@@ -1,4 +1,24 @@
-//! Adversarial robustness testing for ONNX models.
+//! Adversarial robustness testing for ONNX models: the attacked file is the one that is shipped.
+//!
+//! Load a [`Model`] and a [`Dataset`], describe what the attacker may do by a [`Threat`], choose attacks from [`attack`],
+//! run an [`Evaluation`] and read its [`Report`]:
+//!
+//! ```no_run
+//! use ironbound::attack::Pgd;
+//! use ironbound::{Dataset, Evaluation, Model, Norm, Report, Threat};
+//!
+//! # fn main() -> ironbound::Result<()> {
+//! let model = Model::load("model.onnx")?;
+//! let data = Dataset::from_npz("test.npz")?;
+//! let threat = Threat::new(Norm::Linf, 8.0 / 255.0);
+//! let results = Evaluation::new(&model, &data).threat(threat).attack(Pgd::default()).run()?;
+//! print!("{}", Report::new(&results).to_text());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Gradients are exact: [`Model`] differentiates the graph by emitting another tract graph ([`gradient_rules`] lists the
+//! operators, [`audit_gradient`] checks a model). Results are bit for bit the same for any batch size and thread count.
 
 pub mod attack;
 mod cancel;
@@ -28,3 +48,7 @@ pub use report::Report;
 pub use rng::{Stream, stream};
 pub use threat::{Bounds, Budget, Region, StepSize, Threat, Violation};
 pub use tract_onnx;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -266,7 +266,7 @@ fn open_sizes_need_a_shape() {
             .node("Relu", &["x"], "y", &[])
             .output("y", &["N", "H"])
     };
-    refused(load(fixture()), &["`x`", "shape of one sample"]);
+    refused(load(fixture()), &["`input_shape` is not given", "[?]", "`x`"]);
     let given = |shape: &[usize]| ModelOptions {
         input_shape: Some(shape.into()),
         ..ModelOptions::default()

@@ -58,6 +58,21 @@ pub(crate) struct Args {
     /// See --mean
     #[arg(long, value_name = "A,B,C", value_delimiter = ',', allow_hyphen_values = true)]
     pub(crate) std: Vec<f32>,
+    /// The axis of one sample that holds the channels, from 0, where --mean and --std leave it open
+    #[arg(long, value_name = "AXIS")]
+    pub(crate) channel_axis: Option<usize>,
+    /// The data have their channels in reverse: RGB data for a BGR model, or the other way round
+    #[arg(long)]
+    pub(crate) reverse_channels: bool,
+    /// The shape of one sample, such as 3,224,224, where the model file leaves sizes open
+    #[arg(long, value_name = "C,H,W", value_delimiter = ',')]
+    pub(crate) input_shape: Vec<usize>,
+    /// How the data's images lie, where their shape does not tell: nchw or nhwc
+    #[arg(long, value_name = "LAYOUT")]
+    pub(crate) layout: Option<String>,
+    /// The arrays of the data file that hold samples and classes
+    #[arg(long, value_name = "X,Y", default_value = "x,y")]
+    pub(crate) keys: String,
     /// The model's input to attack [default: the first]
     #[arg(long, value_name = "NAME")]
     pub(crate) input: Option<String>,

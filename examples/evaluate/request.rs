@@ -2,7 +2,8 @@
 
 use ironbound::attack::{AnyAttack, AttackSpec};
 use ironbound::{
-    Bounds, Budget, Dataset, Error, Goal, Model, ModelOptions, Norm, Preprocessing, Result, Threat,
+    Bounds, Budget, Dataset, Error, Goal, Layout, Model, ModelOptions, Norm, Preprocessing, Result,
+    Threat,
 };
 
 use crate::args::Args;
@@ -24,6 +25,9 @@ const DIGITS_EPS: &[(Norm, &[f64])] =
 pub(crate) struct Request<'a> {
     args: &'a Args,
     options: ModelOptions,
+    layout: Option<Layout>,
+    /// The arrays with the samples and their classes.
+    keys: (&'a str, &'a str),
     pub(crate) threats: Vec<Threat>,
     pub(crate) attacks: Vec<AttackSpec>,
     pub(crate) fail_under: Option<f64>,
@@ -41,12 +45,20 @@ impl<'a> Request<'a> {
                 scale: args.scale.unwrap_or(1.0),
                 mean: args.mean.clone(),
                 std: args.std.clone(),
-                ..Preprocessing::default()
+                reverse_channels: args.reverse_channels,
+                channel_axis: args.channel_axis,
             },
+            input_shape: (!args.input_shape.is_empty()).then(|| args.input_shape.clone()),
             ..ModelOptions::default()
         };
+        let layout = args.layout.as_deref().map(str::parse).transpose()?;
+        let keys = args
+            .keys
+            .split_once(',')
+            .ok_or_else(|| fault("keys", &args.keys, "expected two names, such as x,y"))?;
         let fail_under = args.fail_under.as_deref().map(share).transpose()?;
-        Ok(Self { args, options, threats: threats(args)?, attacks: attacks(args)?, fail_under })
+        let (threats, attacks) = (threats(args)?, attacks(args)?);
+        Ok(Self { args, options, layout, keys, threats, attacks, fail_under })
     }
 
     /// Reads the model and the data.
@@ -57,7 +69,11 @@ impl<'a> Request<'a> {
                 std::fs::metadata(data)
                     .map_err(|source| Error::Io { path: data.clone(), source })?;
                 let model = Model::load_with(model, &self.options)?;
-                let data = Dataset::from_npz(data)?;
+                let data = Dataset::npz_with_keys(data, self.keys.0, self.keys.1)?;
+                let data = match self.layout {
+                    Some(layout) => data.with_layout(layout),
+                    None => data,
+                };
                 Ok((model, data))
             }
             _ => {

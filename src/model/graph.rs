@@ -245,49 +245,35 @@ fn sample(
             "input `{input}` holds {dt:?}; only floating-point inputs can be attacked by gradients"
         )));
     }
-    let declared: Option<Vec<Option<usize>>> = (!fact.shape.is_open()).then(|| {
-        fact.shape.dims().map(|dim| dim.concretize().and_then(|dim| dim.to_usize().ok())).collect()
-    });
-    let Some(declared) = declared else {
-        return given.map(|shape| (dt, shape.to_vec())).ok_or_else(|| {
-            fail(format!("input `{input}` has no declared shape: give the shape of one sample"))
-        });
+    let misfit = |expected: String| {
+        let value = given.map_or("not given".into(), |given| format!("{given:?}"));
+        Error::parameter("input_shape", value, format!("expected {expected}"))
     };
-    if declared.len() < 2 {
-        return Err(fail(format!(
-            "input `{input}` has rank {}, without a batch axis",
-            declared.len()
-        )));
+    if fact.shape.is_open() {
+        let any = || misfit(format!("the shape of one sample: {name} declares none for `{input}`"));
+        return given.map(|shape| (dt, shape.to_vec())).ok_or_else(any);
     }
-    if let Some(batch) = declared[0].filter(|batch| *batch != 1) {
-        log::warn!(
-            "{name}: input `{input}` is declared with batch {batch}; it is set to other sizes"
-        );
-    }
-    let open = || {
-        let dims: Vec<String> =
-            declared[1..].iter().map(|dim| dim.map_or("?".into(), |dim| dim.to_string())).collect();
-        dims.join("x")
+    let declared: Vec<Option<usize>> =
+        fact.shape.dims().map(|dim| dim.concretize().and_then(|dim| dim.to_usize().ok())).collect();
+    let Some((batch, declared)) = declared.split_first().filter(|(_, rest)| !rest.is_empty())
+    else {
+        let rank = declared.len();
+        return Err(fail(format!("input `{input}` has rank {rank}: it lacks a batch axis")));
     };
-    match given {
-        Some(given) => {
-            let fits = given.len() + 1 == declared.len()
-                && given.iter().zip(&declared[1..]).all(|(given, dim)| dim.is_none_or(|dim| dim == *given));
-            if !fits {
-                return Err(fail(format!(
-                    "input `{input}` takes samples of shape {}, not {given:?}",
-                    open()
-                )));
-            }
-            Ok((dt, given.to_vec()))
+    if let Some(batch) = batch.filter(|batch| *batch != 1) {
+        log::warn!("{name}: input `{input}` is declared with batch {batch}; other sizes are tried");
+    }
+    let fits = |shape: &[usize]| {
+        shape.len() == declared.len()
+            && declared.iter().zip(shape).all(|(dim, len)| dim.is_none_or(|dim| dim == *len))
+    };
+    let known = declared.iter().copied().collect::<Option<Vec<usize>>>();
+    match given.map(<[usize]>::to_vec).or(known).filter(|shape| fits(shape)) {
+        Some(shape) => Ok((dt, shape)),
+        None => {
+            let dims = declared.iter().map(|dim| dim.map_or("?".into(), |dim| dim.to_string()));
+            let dims = dims.collect::<Vec<String>>().join(", ");
+            Err(misfit(format!("a shape that fits [{dims}], which {name} declares for `{input}`")))
         }
-        None => declared[1..].iter().copied().collect::<Option<Vec<usize>>>().map(|shape| (dt, shape)).ok_or_else(
-            || {
-                fail(format!(
-                    "input `{input}` takes samples of shape {} with open sizes: give the shape of one sample",
-                    open()
-                ))
-            },
-        ),
     }
 }

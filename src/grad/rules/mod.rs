@@ -27,6 +27,7 @@ use tract_onnx::tract_core::ops::logic::{
     Or, Xor,
 };
 use tract_onnx::tract_core::ops::nn::{RmsNorm, Softmax};
+use tract_onnx::tract_core::ops::quant::{LookupTable, QuantizeLinearI8, QuantizeLinearU8};
 use tract_onnx::tract_core::ops::{Downsample, math, nn};
 use tract_onnx_opl::lrn::Lrn;
 
@@ -169,6 +170,7 @@ static RULES: &[Rule] = &[
     zero("IsNan", is_elt::<math::IsNan>),
     elt::<nn::LeakyRelu>("LeakyRelu", elementwise::leaky_relu),
     elt::<math::Ln>("Ln", elementwise::ln),
+    zero("LookupTable", is_elt::<LookupTable>),
     op::<Lrn>("Lrn", lrn::lrn),
     zero("LT", is_bin::<CompLT>),
     zero("LTE", is_bin::<CompLTE>),
@@ -184,6 +186,9 @@ static RULES: &[Rule] = &[
     op::<Pad>("Pad", shape::pad),
     bin::<math::Pow>("Pow", binary::pow),
     elt::<math::PowConst>("PowConst", elementwise::pow_const),
+    zero("QScale", is_elt::<math::QScale>),
+    zero("QuantizeLinearI8", is_elt::<QuantizeLinearI8>),
+    zero("QuantizeLinearU8", is_elt::<QuantizeLinearU8>),
     elt::<math::Recip>("Recip", elementwise::recip),
     zero("Reduce (ArgMax, ArgMin, All, Any)", reduce::is_discrete),
     exact("Reduce (MeanOfSquares, Max, Min, Prod, Sum)", reduce::is_continuous, reduce::reduce),
@@ -192,6 +197,8 @@ static RULES: &[Rule] = &[
     zero("Round", is_elt::<math::Round>),
     zero("RoundHalfToEven", is_elt::<math::RoundHalfToEven>),
     elt::<math::Rsqrt>("Rsqrt", elementwise::rsqrt),
+    zero("ShiftLeft", is_bin::<math::ShiftLeft>),
+    zero("ShiftRight", is_bin::<math::ShiftRight>),
     elt::<nn::Sigmoid>("Sigmoid", elementwise::sigmoid),
     zero("Sign", is_elt::<math::Sign>),
     elt::<nn::Silu>("Silu", elementwise::silu),

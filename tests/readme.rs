@@ -1,0 +1,58 @@
+//! Every command of the README runs.
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const README: &str = include_str!("../README.md");
+const ASSETS: &str = "examples/assets";
+
+/// The lines of the README's shell blocks.
+fn commands() -> Vec<&'static str> {
+    let blocks = README.split("```sh\n").skip(1);
+    blocks.flat_map(|block| block.split("```").next().unwrap().lines()).collect()
+}
+
+/// The built example of that name: it lies beside the folder of this test's own executable.
+fn example(name: &str) -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let folder = test.parent().unwrap().parent().unwrap().join("examples");
+    folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
+}
+
+#[test]
+fn every_command_runs() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(folder.path().join(ASSETS)).unwrap();
+    for entry in std::fs::read_dir(root.join(ASSETS)).unwrap() {
+        let entry = entry.unwrap();
+        let copy = folder.path().join(ASSETS).join(entry.file_name());
+        std::fs::copy(entry.path(), copy).unwrap();
+    }
+    let mut ran = 0;
+    for command in commands() {
+        // This test is part of the one command that is not an example.
+        let Some(rest) = command.strip_prefix("cargo run --release --example ") else {
+            assert_eq!(command, "cargo test");
+            continue;
+        };
+        let (name, args) = rest.split_once(" -- ").unwrap_or((rest, ""));
+        let output = Command::new(example(name))
+            .args(args.split_whitespace())
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{command}: {errors}");
+        ran += 1;
+    }
+    assert!(ran >= 6, "the README's shell blocks were not found");
+    assert!(folder.path().join("report.json").exists(), "the gate writes its report");
+}
+
+#[test]
+fn the_gate_of_this_project_runs_the_same_commands() {
+    let gate = include_str!("../.ci/run");
+    assert!(gate.contains("cargo test") && gate.contains("--example evaluate"));
+}
