@@ -85,12 +85,14 @@ pub(super) fn emitted_gradient(
     let mut model = build(f32::datum_type())?.into_decluttered()?;
     let (input, output) = (model.input_outlets()?[0], model.output_outlets()?[0]);
     let shape = model.outlet_fact(output)?.shape.as_concrete().context("concrete")?.to_vec();
-    let weights = cotangent(&shape).cast_to::<f32>()?.into_owned();
-    let cotangent = model.add_const("cotangent", weights)?;
-    let gradient = backward(&mut model, output, cotangent, input)?;
+    // As an input, not a constant, so that the backward nodes run as in production instead of being folded away.
+    let weights = model.add_source("cotangent", f32::fact(&*shape))?;
+    let gradient = backward(&mut model, output, weights, input)?;
     model.select_output_outlets(&[gradient])?;
     let plan = model.into_decluttered()?.into_optimized()?.into_runnable()?;
-    let found = plan.run(cast(values, f32::datum_type())?)?.remove(0);
+    let mut inputs = cast(values, f32::datum_type())?;
+    inputs.push(cotangent(&shape).cast_to::<f32>()?.into_owned().into_tvalue());
+    let found = plan.run(inputs)?.remove(0);
     assert_eq!(found.shape(), values[0].shape(), "the gradient's shape");
     Ok(found.cast_to::<f64>()?.to_plain_array_view::<f64>()?.iter().copied().collect())
 }

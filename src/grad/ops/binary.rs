@@ -19,17 +19,17 @@ pub(crate) enum Partial {
 }
 
 impl Partial {
-    /// Multiplies each cotangent by the derivative; `b` may be a single value.
+    /// Multiplies each cotangent by the derivative, where it is finite; `b` may be a single value.
     fn scale(self, a: &[f32], b: &[f32], cotangent: &mut [f32]) {
         fn each(a: &[f32], b: &[f32], cotangent: &mut [f32], partial: impl Fn(f32, f32) -> f32) {
+            let scale = |g: &mut f32, a: f32, b: f32| {
+                let partial = partial(a, b);
+                *g = if partial.is_finite() { *g * partial } else { 0.0 };
+            };
             if let [b] = b {
-                for (g, a) in cotangent.iter_mut().zip(a) {
-                    *g *= partial(*a, *b);
-                }
+                cotangent.iter_mut().zip(a).for_each(|(g, a)| scale(g, *a, *b));
             } else {
-                for ((g, a), b) in cotangent.iter_mut().zip(a).zip(b) {
-                    *g *= partial(*a, *b);
-                }
+                cotangent.iter_mut().zip(a).zip(b).for_each(|((g, a), b)| scale(g, *a, *b));
             }
         }
         let side = |first: bool, equal: bool, tie: f32| {

@@ -41,11 +41,13 @@ pub(crate) enum Slope {
 }
 
 impl Slope {
-    /// Multiplies each cotangent by the slope.
+    /// Multiplies each cotangent by the slope. An infinite slope counts as zero: it stands at the edge of the domain, or
+    /// where the value itself overflowed in a branch that was not taken.
     fn scale(self, x: &[f32], y: &[f32], cotangent: &mut [f32]) {
         fn each(x: &[f32], y: &[f32], cotangent: &mut [f32], slope: impl Fn(f32, f32) -> f32) {
             for ((g, x), y) in cotangent.iter_mut().zip(x).zip(y) {
-                *g *= slope(*x, *y);
+                let slope = slope(*x, *y);
+                *g = if slope.is_finite() { *g * slope } else { 0.0 };
             }
         }
         match self {
@@ -90,10 +92,10 @@ impl Slope {
                 let tail = (-x.abs()).exp();
                 tail / ((1.0 + tail) * (1.0 + tail))
             }),
-            Self::Silu => each(x, y, cotangent, |x, y| {
-                let sigmoid =
-                    if x >= 0.0 { (1.0 + (-x).exp()).recip() } else { x.exp() / (1.0 + x.exp()) };
-                sigmoid + y * (1.0 - sigmoid)
+            Self::Silu => each(x, y, cotangent, |x, _| {
+                let tail = (-x.abs()).exp();
+                let (above, below) = ((1.0 + tail).recip(), tail / (1.0 + tail));
+                if x >= 0.0 { above + x * above * below } else { below + x * above * below }
             }),
             Self::Sin => each(x, y, cotangent, |x, _| x.cos()),
             Self::Sinh => each(x, y, cotangent, |x, _| x.cosh()),
@@ -109,9 +111,9 @@ impl Slope {
 
     /// What the slope is computed from: (x, y).
     pub(crate) fn reads(self) -> (bool, bool) {
-        use Slope::{Exp, GeluExact, Recip, Rsqrt, Silu, Sqrt, Tan};
+        use Slope::{Exp, GeluExact, Recip, Rsqrt, Sqrt, Tan};
         match self {
-            GeluExact | Silu => (true, true),
+            GeluExact => (true, true),
             Exp | Recip | Rsqrt | Sqrt | Tan => (false, true),
             _ => (true, false),
         }

@@ -1,6 +1,7 @@
 //! Element-wise functions.
 //!
-//! Conventions: abs'(0) = 0; leaky relu has its lower slope at 0; hard-swish has its outer slopes at -3 and 3.
+//! Conventions: abs'(0) = 0; leaky relu has its lower slope at 0; hard-swish has its outer slopes at -3 and 3. An infinite
+//! slope (sqrt at 0, asin at 1, exp where it overflows) counts as 0.
 
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::*;
@@ -166,7 +167,12 @@ mod tests {
             let (gradient, weight) = crate::grad::testing::gradient_and_cotangent(&build, &[at]);
             gradient[0] / weight[0]
         };
-        let cases: [(ElementWiseOp, f32, f64); 14] = [
+        let cases: [(ElementWiseOp, f32, f64); 19] = [
+            (math::sqrt(), 0.0, 0.0),
+            (math::ln(), 0.0, 0.0),
+            (math::asin(), 1.0, 0.0),
+            (math::exp(), 100.0, 0.0),
+            (math::recip(), 0.0, 0.0),
             (math::abs(), 0.0, 0.0),
             (math::abs(), -0.0, 0.0),
             (nn::leaky_relu(0.25), 0.0, 0.25),
