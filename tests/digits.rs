@@ -4,7 +4,8 @@
 
 use ironbound::attack::{Fgsm, Pgd};
 use ironbound::{
-    Aim, Classifier, Dataset, Evaluation, LossGradient, LossKind, Model, Norm, Threat,
+    Aim, AuditOptions, Classifier, Dataset, Evaluation, LossGradient, LossKind, Model, Norm,
+    Threat, audit_gradient,
 };
 use serde_json::Value;
 
@@ -70,4 +71,18 @@ fn fgsm_and_pgd_break_what_pytorch_breaks() {
         let accuracy = expected["robust_accuracy"].as_f64().unwrap();
         approx::assert_abs_diff_eq!(row.robust_accuracy.unwrap(), accuracy, epsilon = 1e-9);
     }
+}
+
+#[test]
+fn the_audit_agrees() {
+    let (model, data) = (model(), data());
+    let aims: Vec<Aim> = data.labels().iter().map(|label| Aim::untargeted(*label)).collect();
+    let loss = LossKind::Margin.loss();
+    let audit =
+        audit_gradient(&model, data.values(), &aims, &loss, &AuditOptions::default()).unwrap();
+    assert_eq!(audit.samples, data.len());
+    assert!(audit.directions > data.len(), "most directions are compared: {audit:?}");
+    assert!(audit.median_relative_error <= 1e-3, "{audit:?}");
+    // Kinks of ReLU close to a sample, not seen as such, are what is left.
+    assert!(audit.worst_relative_error < 0.3, "{audit:?}");
 }
