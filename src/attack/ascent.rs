@@ -74,12 +74,15 @@ impl Ascent<'_> {
             batch.points.chunks_exact_mut(features).zip(gradients.chunks_exact_mut(features));
         for (row, (point, gradient)) in rows.enumerate() {
             let slot = batch.slots[row];
+            let region = target.region(slot);
+            let vanishes = !region.restrict(gradient);
+            if vanishes {
+                target.note_zero_gradient(slot);
+            }
             if !self.goes_on(target, slot) {
                 continue;
             }
-            let region = target.region(slot);
-            if !region.restrict(gradient) {
-                target.note_zero_gradient(slot);
+            if vanishes {
                 region.random_direction(&mut batch.streams[row], gradient);
             }
             let direction = if self.momentum > 0.0 {
