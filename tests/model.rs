@@ -193,6 +193,15 @@ fn recurrent_cells_that_tract_gets_wrong_are_refused_by_name() {
 }
 
 #[test]
+fn an_alpha_that_tract_drops_is_refused_by_name() {
+    let celu = Fixture::default()
+        .input("x", &["N", "3"])
+        .node("Celu", &["x"], "y", &[fixture::float("alpha", 0.7)])
+        .output("y", &["N", "3"]);
+    refused(load(celu), &["`y_node`", "Celu", "`alpha`"]);
+}
+
+#[test]
 fn remainders_that_tract_swaps_are_refused_by_name() {
     let remainder = |inputs: &[&str]| {
         Fixture::default()

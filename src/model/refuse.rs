@@ -7,8 +7,9 @@ use tract_onnx::tract_core::ops::math::Rem;
 
 use crate::error::{Error, Result};
 
-/// Attributes that tract-onnx 0.23.9 reads past: (operators, attribute, what tract computes instead).
+/// Attributes that tract-onnx 0.23.9 reads past or applies wrongly: (operators, attribute).
 const IGNORED: &[(&[&str], &str)] = &[
+    (&["Celu"], "alpha"),
     (&["GRU", "LSTM", "RNN"], "activations"),
     (&["GRU", "LSTM", "RNN"], "clip"),
     (&["LSTM"], "input_forget"),
@@ -27,7 +28,7 @@ pub(super) fn refuse(model: &str, graph: &GraphProto) -> Result<()> {
                     node: name(node),
                     op: node.op_type.clone(),
                     problem: format!(
-                        "tract ignores its attribute `{}`, so its result would be wrong; export the model without it",
+                        "tract does not honour its attribute `{}`, so its result would be wrong; export the model without it",
                         attribute.name
                     ),
                     source: None,
@@ -93,6 +94,7 @@ fn matters(node: &NodeProto, attribute: &AttributeProto) -> bool {
                 let given = attribute.strings.iter().map(|text| String::from_utf8_lossy(text));
                 !given.eq(defaults.iter().copied().cycle().take(attribute.strings.len()))
             }
+            "alpha" => (attribute.f - 1.0).abs() > 0.0,
             "clip" => attribute.f > 0.0,
             _ => attribute.i != 0,
         }
