@@ -1,5 +1,4 @@
 //! Gradients of ONNX's element-wise operators, as tract's importer leaves them, against closed forms in f64.
-#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 mod common;
 

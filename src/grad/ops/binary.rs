@@ -32,19 +32,13 @@ impl Partial {
                 cotangent.iter_mut().zip(a).zip(b).for_each(|((g, a), b)| scale(g, *a, *b));
             }
         }
-        let side = |first: bool, equal: bool, tie: f32| {
-            if first {
-                1.0
-            } else if equal {
-                tie
-            } else {
-                0.0
-            }
-        };
         #[expect(clippy::float_cmp, reason = "a tie is exact equality")]
         match self {
-            Self::Max { tie } => each(a, b, cotangent, |a, b| side(a > b, a == b, tie)),
-            Self::Min { tie } => each(a, b, cotangent, |a, b| side(a < b, a == b, tie)),
+            // The hot ones (relu, clip): without a share at ties they are one selection per value.
+            Self::Max { tie: 0.0 } => select(a, b, cotangent, |a, b| a > b),
+            Self::Min { tie: 0.0 } => select(a, b, cotangent, |a, b| a < b),
+            Self::Max { tie } => each(a, b, cotangent, |a, b| share(a > b, a == b, tie)),
+            Self::Min { tie } => each(a, b, cotangent, |a, b| share(a < b, a == b, tie)),
             Self::PowBase => {
                 each(a, b, cotangent, |a, b| if b == 0.0 { 0.0 } else { b * a.powf(b - 1.0) });
             }
@@ -53,6 +47,26 @@ impl Partial {
             }
             Self::RemDivisor => each(a, b, cotangent, |a, b| -(a / b).trunc()),
         }
+    }
+}
+
+/// Keeps each cotangent where `keeps` holds, and zeroes it elsewhere.
+fn select(a: &[f32], b: &[f32], cotangent: &mut [f32], keeps: impl Fn(f32, f32) -> bool) {
+    let keep = |g: &mut f32, a: f32, b: f32| *g = if keeps(a, b) { *g } else { 0.0 };
+    if let [b] = b {
+        cotangent.iter_mut().zip(a).for_each(|(g, a)| keep(g, *a, *b));
+    } else {
+        cotangent.iter_mut().zip(a).zip(b).for_each(|((g, a), b)| keep(g, *a, *b));
+    }
+}
+
+fn share(ahead: bool, equal: bool, tie: f32) -> f32 {
+    if ahead {
+        1.0
+    } else if equal {
+        tie
+    } else {
+        0.0
     }
 }
 

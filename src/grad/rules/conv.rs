@@ -51,8 +51,7 @@ fn to_image(
 /// Whether [`as_patches`] is faster than a transposed convolution, as measured: its cost goes with the volume of the
 /// patches, that of a convolution with the volume of the windows over the cotangent, which tract gathers.
 ///
-/// On a batch the patches leave the cache. Where tract has its own way (depthwise convolution, the sum of the patches of
-/// a strided planar one), that is no slower.
+/// On a batch the patches leave the cache. For depthwise convolutions tract's own way is no slower.
 fn patches_are_cheaper(
     tape: &Tape<'_>,
     step: &Step<'_>,
@@ -65,7 +64,7 @@ fn patches_are_cheaper(
         return Ok(false);
     }
     if geometry.axes.iter().any(|axis| axis.stride > 1) {
-        return Ok(channels_last || spec.rank() != 2);
+        return Ok(true);
     }
     let shape = tape.shape(step.input(0))?;
     let batched = spec.data_format.shape(shape)?.n().is_some_and(|&n| n > 1);
