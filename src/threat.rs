@@ -221,7 +221,7 @@ impl Threat {
         match &self.goal {
             Goal::Class(class) => valid_class("goal", *class),
             Goal::PerSample(all) => {
-                valid_length("goal", all.len(), samples, "class per sample")?;
+                valid_lookup("goal", all.len(), samples, "class per sample of the file")?;
                 let mut named = all.iter().enumerate();
                 named.try_for_each(|(i, &class)| valid_class(&format!("goal[{i}]"), class))
             }
@@ -241,7 +241,7 @@ impl Threat {
         let all = match &self.budget {
             Budget::Scalar(eps) => return valid_eps("eps", *eps),
             Budget::PerSample(all) => {
-                valid_length("eps", all.len(), samples, "number per sample")?;
+                valid_lookup("eps", all.len(), samples, "number per sample of the file")?;
                 all
             }
             Budget::PerFeature(all) => {
@@ -279,6 +279,15 @@ fn valid_length(field: &str, found: usize, expected: usize, one: &str) -> Result
         format!("{found} long"),
         format!("expected one {one}, that is {expected}"),
     ))
+}
+
+/// A list that is looked up by a sample's index in its file: it may go on beyond the samples in use.
+fn valid_lookup(field: &str, found: usize, least: usize, one: &str) -> Result<()> {
+    if found >= least {
+        return Ok(());
+    }
+    let expected = format!("expected one {one}, that is {least} or more");
+    Err(Error::parameter(field, format!("{found} long"), expected))
 }
 
 fn valid_bounds(field: &str, lower: f32, upper: f32) -> Result<()> {

@@ -19,6 +19,10 @@ use ironbound::{
 #[derive(Debug)]
 struct Scripted(fn(&Sample<'_>) -> Outcome);
 
+/// Breaks the sample next to the boundary, and is interrupted before it gets to the others.
+#[derive(Debug)]
+struct Interrupted;
+
 /// Fails on every batch that holds sample `0`, and finds nothing otherwise.
 #[derive(Debug)]
 struct Failing(usize);
@@ -56,6 +60,14 @@ any_attack!(Failing, self, samples => {
         return (vec![], Err(Error::Unknown { what: "fault", name: "x".into(), choices: vec![] }));
     }
     (nothing.collect(), Ok(()))
+});
+
+any_attack!(Interrupted, self, samples => {
+    let outcome = |sample: &Sample<'_>| match sample.id {
+        1 => claim(Some(vec![0.55, 0.1])),
+        _ => Outcome::default(),
+    };
+    (samples.iter().map(outcome).collect(), Err(Error::Cancelled))
 });
 
 fn claim(point: Option<Vec<f32>>) -> Outcome {
@@ -307,4 +319,23 @@ fn masking_and_notes_are_warned_of() {
         message.starts_with("noise broke 3 of 3 samples within linf 0.45, fgsm only 0"),
         "{message}"
     );
+}
+
+/// Its broken samples are the easy ones: counted without their neighbours, they would make any model look bad.
+#[test]
+fn an_interrupted_batch_counts_as_a_whole() {
+    let (model, data) = threshold();
+    let results = Evaluation::new(&model, &data)
+        .threat(Threat::new(Norm::Linf, 0.2))
+        .attack(Interrupted)
+        .batch(3)
+        .run()
+        .unwrap();
+    let row = &results.rows[0];
+    assert!(row.attempts.iter().all(|attempt| attempt.fate == Fate::Unreached), "{row:?}");
+    assert!(row.attempts[1].adversarial.is_some(), "what was found is not lost");
+    let report = Report::new(&results);
+    assert!(report.partial);
+    assert_eq!(report.attacks[0].robust_accuracy, None);
+    assert_eq!(report.attacks[0].distance.mean, None);
 }

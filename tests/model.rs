@@ -137,6 +137,23 @@ fn an_activation_behind_reshapes_is_bypassed() {
 }
 
 #[test]
+fn a_softmax_over_a_part_of_the_scores_stays() {
+    let fixture = Fixture::default()
+        .input("x", &["N", "6"])
+        .ints("groups", &[-1, 2, 3])
+        .ints("flat", &[-1, 6])
+        .node("Reshape", &["x", "groups"], "g", &[])
+        .node("Softmax", &["g"], "p", &[fixture::int("axis", -1)])
+        .node("Reshape", &["p", "flat"], "y", &[])
+        .output("y", &["N", "6"]);
+    let model = load(fixture).unwrap();
+    assert!(model.notes().is_empty());
+    let found = logits(&model, &[1.0, 1.0, 1.0, 0.0, 0.0, 5.0]);
+    approx::assert_relative_eq!(found[..3].iter().sum::<f32>(), 1.0, max_relative = 1e-5);
+    approx::assert_relative_eq!(found[3..].iter().sum::<f32>(), 1.0, max_relative = 1e-5);
+}
+
+#[test]
 fn one_score_becomes_two_classes() {
     for (tail, z) in [("Sigmoid", 3.5), ("Identity", 3.5)] {
         let fixture = Fixture::default()
@@ -336,6 +353,8 @@ fn a_batch_that_computes_nonsense_is_found_out() {
         .node("Add", &["s", "z"], "y", &[])
         .output("y", &["1", "2"]);
     let model = load(fixture).unwrap();
+    // Also where the first samples say nothing.
+    logits(&model, &[0.0; 6]);
     let inputs = values(3 * 20);
     let together = logits(&model, &inputs);
     assert!(model.one_by_one().is_some_and(|reason| reason.contains("in a batch of")));

@@ -5,7 +5,7 @@ mod gate;
 mod progress;
 mod request;
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -62,15 +62,14 @@ fn run(args: &Args) -> Result<u8> {
     let results = evaluation.run()?;
 
     let report = Report::new(&results);
-    if let Some(path) = &args.json {
-        report.save(path)?;
-    }
-    if let Some(path) = &args.save_adversarial {
-        save_adversarial(&results, path)?;
-    }
     if !args.quiet {
-        print!("{}", report.to_text());
+        // A reader that went away, such as `head`, must cost neither the files nor the exit code.
+        let _ = std::io::stdout().write_all(report.to_text().as_bytes());
     }
+    let saved = args.json.as_ref().map_or(Ok(()), |path| report.save(path));
+    let found = args.save_adversarial.as_ref();
+    found.map_or(Ok(0), |path| save_adversarial(&results, path))?;
+    saved?;
     if report.partial {
         eprintln!("interrupted: the report holds what was finished");
         return Ok(INTERRUPTED);

@@ -1,6 +1,6 @@
 //! The loop behind FGSM, BIM, PGD and MI-FGSM: step up the loss, project, repeat.
 
-use super::{Gradient, Target};
+use super::{Access, Gradient, Target};
 use crate::error::Result;
 use crate::loss::LossKind;
 use crate::model::LossGradient;
@@ -33,8 +33,10 @@ impl Ascent<'_> {
             let mut batch = self.start(target, restart);
             for _ in 0..self.steps {
                 batch.retain(|slot| self.goes_on(target, slot));
-                // Every slot of the batch has asked as much as the others: all can afford the step, or none.
-                if batch.slots.is_empty() || !batch.slots.iter().all(|&slot| target.is_open(slot)) {
+                // A step is worth its query only if the point that it leads to can be asked about. Every slot of the
+                // batch has asked as much as the others: all can afford that, or none.
+                let step = <Gradient as Access>::COST + 1;
+                if batch.slots.is_empty() || !batch.slots.iter().all(|&s| target.affords(s, step)) {
                     break;
                 }
                 target.loss_and_gradient(&batch.slots, &batch.points, &loss, &mut answer)?;

@@ -142,7 +142,8 @@ fn salt_and_pepper(region: &Region<'_>, stream: &mut Stream, point: &mut [f32]) 
     }
     let free = features().count();
     let (mean, eps) = (moved / free.max(1) as f64, region.radius.largest());
-    let holds = |count: usize| region.norm.size_of_ones(count) * mean <= eps;
+    // Moves are rounded to f32, so that their mean may exceed eps by some ulps; the projection takes care of those.
+    let holds = |count: usize| region.norm.size_of_ones(count) * mean <= eps * (1.0 + 1e-6);
     let count = (1..=free).rev().find(|&count| holds(count)).unwrap_or(1);
     let mut wanted = count as f64;
     for (seen, i) in features().enumerate() {

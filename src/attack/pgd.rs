@@ -36,7 +36,7 @@ use crate::threat::StepSize;
 /// The best iterate counts, not the last. The step is relative to eps by default (Madry et al. take 40 steps of 0.01 at
 /// eps 0.3). sign(0) = 0. L2 steps along g / |g|, L1 along the steepest coordinates that the box does not block, and the L1
 /// projection is Euclidean. Where the gradient is identically zero the step is random. Restarts after the first begin at
-/// random points even if `random_start` is off, and go to unbroken samples only.
+/// random points even if `random_start` is off and, with `early_stop`, go to unbroken samples only.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Pgd {
@@ -50,7 +50,7 @@ pub struct Pgd {
     pub restarts: usize,
     /// Whether the first restart begins at a random point of the ball instead of the clean input.
     pub random_start: bool,
-    /// The decay of the accumulated gradient, each of whose terms is divided by its L1 norm; none at 0.
+    /// The decay of the accumulated gradient, each of whose terms is divided by its L1 norm, from 0 (none) to 1.
     pub momentum: f64,
     /// The loss to maximise.
     pub loss: LossKind,
@@ -102,10 +102,10 @@ impl Attack for Pgd {
                 return Err(Error::parameter(field, step, "expected a finite number > 0"));
             }
         }
-        if self.momentum.is_finite() && self.momentum >= 0.0 {
+        if (0.0..=1.0).contains(&self.momentum) {
             return Ok(());
         }
-        Err(Error::parameter("momentum", self.momentum, "expected a finite number >= 0"))
+        Err(Error::parameter("momentum", self.momentum, "expected a number from 0 to 1"))
     }
 
     fn run(&self, target: &mut Target<'_, Gradient>) -> Result<()> {

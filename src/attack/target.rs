@@ -8,7 +8,7 @@ use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::goal::Aim;
 use crate::loss::Loss;
-use crate::model::{Classifier, LossGradient};
+use crate::model::{Classifier, LossGradient, expect_len};
 use crate::rng::{self, Stream};
 use crate::threat::{Region, Threat};
 
@@ -101,6 +101,8 @@ pub struct Target<'a, A: Access> {
     samples: &'a [Sample<'a>],
     outcomes: Vec<Outcome>,
     scratch: Vec<f32>,
+    /// The logits of a point that is run alone.
+    alone: Vec<f32>,
     aims: Vec<Aim>,
     access: PhantomData<A>,
 }
@@ -115,6 +117,7 @@ impl<'a, A: Access> Target<'a, A> {
             samples,
             outcomes: vec![Outcome::default(); samples.len()],
             scratch: vec![],
+            alone: vec![],
             aims: vec![],
             access: PhantomData,
         }
@@ -224,9 +227,8 @@ impl<'a, A: Access> Target<'a, A> {
         }
         self.admit(slots, points, 1, 0)?;
         self.session.model.logits(points, logits)?;
-        self.expect("logits", logits.len(), slots.len() * self.classes())?;
-        self.remember(slots, points, logits);
-        Ok(())
+        self.expect_answer("logits", logits.len(), slots.len() * self.classes())?;
+        self.remember(slots, points, logits)
     }
 
     fn limit(&self) -> u64 {
@@ -262,17 +264,12 @@ impl<'a, A: Access> Target<'a, A> {
         Ok(())
     }
 
-    /// Refuses an answer of the wrong length, which would leave samples unanswered.
-    fn expect(&self, what: &str, found: usize, expected: usize) -> Result<()> {
-        if found == expected {
-            return Ok(());
-        }
-        let problem = format!("the model returned {found} {what} for a batch that has {expected}");
-        Err(Error::Model { model: self.session.model.info().path.clone(), problem, source: None })
+    fn expect_answer(&self, what: &str, found: usize, expected: usize) -> Result<()> {
+        expect_len(self.session.model, what, found, expected)
     }
 
     /// Keeps the best feasible point per slot.
-    fn remember(&mut self, slots: &[usize], points: &[f32], logits: &[f32]) {
+    fn remember(&mut self, slots: &[usize], points: &[f32], logits: &[f32]) -> Result<()> {
         let (features, classes) = (self.features(), self.classes());
         let rows = points.chunks_exact(features.max(1)).zip(logits.chunks_exact(classes));
         for (&slot, (point, logits)) in slots.iter().zip(rows) {
@@ -281,22 +278,39 @@ impl<'a, A: Access> Target<'a, A> {
                 continue;
             }
             let aim = self.aim(slot);
-            let (success, margin) = (aim.is_met(logits), aim.margin(logits));
+            let (mut success, margin) = (aim.is_met(logits), aim.margin(logits));
             let known = &self.outcomes[slot];
             let nearer_boundary = known.point.is_none() || margin < known.margin;
             if !success && (known.success || !nearer_boundary) {
                 continue;
             }
             let Ok(distance) = self.region(slot).check(point) else { continue };
-            let outcome = &mut self.outcomes[slot];
-            if success && outcome.success && distance >= outcome.distance {
-                continue;
+            if success {
+                if known.success && distance >= known.distance {
+                    continue;
+                }
+                success = self.confirm(aim, point)?;
+                if !success && self.outcomes[slot].success {
+                    continue;
+                }
             }
+            let outcome = &mut self.outcomes[slot];
             let kept = outcome.point.get_or_insert_default();
             kept.clear();
             kept.extend_from_slice(point);
             (outcome.success, outcome.margin, outcome.distance) = (success, margin, distance);
         }
+        Ok(())
+    }
+
+    /// Whether a success also is one when the model runs on the point alone, as the judge will run it: an attack must
+    /// not stop at a point that only the last bits of a batch put over the boundary. The pass is not the attacker's
+    /// and is not counted.
+    fn confirm(&mut self, aim: Aim, point: &[f32]) -> Result<bool> {
+        let model = self.session.model;
+        model.logits_alone(point, &mut self.alone)?;
+        self.expect_answer("logits", self.alone.len(), self.classes())?;
+        Ok(self.alone.iter().all(|z| z.is_finite()) && aim.is_met(&self.alone))
     }
 }
 
@@ -347,10 +361,9 @@ impl Target<'_, Gradient> {
         self.aims.clear();
         self.aims.extend(slots.iter().map(|&slot| self.samples[slot].aim));
         self.session.model.loss_and_gradient(points, &self.aims, loss, out)?;
-        self.expect("logits", out.logits.len(), slots.len() * self.classes())?;
-        self.expect("losses", out.loss.len(), slots.len())?;
-        self.expect("gradient values", out.gradient.len(), points.len())?;
-        self.remember(slots, points, &out.logits);
-        Ok(())
+        self.expect_answer("logits", out.logits.len(), slots.len() * self.classes())?;
+        self.expect_answer("losses", out.loss.len(), slots.len())?;
+        self.expect_answer("gradient values", out.gradient.len(), points.len())?;
+        self.remember(slots, points, &out.logits)
     }
 }

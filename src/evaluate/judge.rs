@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::goal::{Aim, argmax};
-use crate::model::Classifier;
+use crate::model::{Classifier, expect_len};
 use crate::threat::Region;
 
 use super::results::Adversarial;
@@ -21,6 +21,7 @@ impl Judge<'_> {
     pub(super) fn logits(&self, sample: usize, point: &[f32]) -> Result<Vec<f32>> {
         let mut logits = Vec::with_capacity(self.model.classes());
         self.model.logits_alone(point, &mut logits)?;
+        expect_len(self.model, "logits", logits.len(), self.model.classes())?;
         match logits.iter().position(|z| !z.is_finite()) {
             Some(class) => Err(Error::NonFiniteLogit { sample, class, value: logits[class] }),
             None => Ok(logits),

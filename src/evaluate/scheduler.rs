@@ -186,9 +186,11 @@ impl Scheduler<'_> {
         };
         let rejected = outcome.success && !matches!(verdict, Ok(Some(_)));
         let (fate, error) = match (&verdict, ended) {
+            // The samples of an interrupted unit that are broken by then are its easy ones: to count them alone would
+            // bias the shares.
+            (_, Some(Error::Cancelled)) => (Fate::Unreached, None),
             (Ok(Some(_)), _) => (Fate::Broken, None),
             (Err(error), _) => (Fate::Failed, Some(error.to_string())),
-            (Ok(None), Some(Error::Cancelled)) => (Fate::Unreached, None),
             // A used-up limit is how an attack may end, not a fault.
             (Ok(None), None | Some(Error::QueryLimit { .. })) => match outcome.non_finite {
                 Some((class, value)) => {

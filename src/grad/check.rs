@@ -9,7 +9,7 @@ use super::difference::{Difference, Line};
 use crate::error::{Error, Result};
 use crate::goal::Aim;
 use crate::loss::Loss;
-use crate::model::{Classifier, LossGradient};
+use crate::model::{Classifier, LossGradient, expect_len};
 use crate::rng::stream;
 
 /// How [`audit_gradient`] looks at a model.
@@ -236,20 +236,6 @@ fn expect_fit(model: &dyn Classifier, inputs: &[f32], aims: &[Aim]) -> Result<()
 
 fn unfit(problem: String) -> Error {
     Error::Data { file: "data".into(), problem, source: None }
-}
-
-/// Refuses what a [`Classifier`] wrote when it has not the length that it must have.
-pub(super) fn expect_len(
-    model: &dyn Classifier,
-    what: &str,
-    len: usize,
-    expected: usize,
-) -> Result<()> {
-    if len == expected {
-        return Ok(());
-    }
-    let problem = format!("it wrote a {what} of {len} values, expected {expected}");
-    Err(Error::Model { model: model.info().path.clone(), problem, source: None })
 }
 
 fn expect_finite(sample: usize, logits: &[f32], gradient: &[f32]) -> Result<()> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 use crate::goal::Aim;
 use crate::loss::Loss;
-use crate::model::Classifier;
+use crate::model::{Classifier, expect_len};
 
 /// How many widths are tried, each a quarter of the one before.
 const WIDTHS: usize = 8;
@@ -84,7 +84,7 @@ impl Line<'_> {
         let mut logits = vec![];
         self.model.logits(&inputs, &mut logits)?;
         let (rows, classes) = (2 * WIDTHS + 1, self.model.classes());
-        super::check::expect_len(self.model, "logits", logits.len(), rows * classes)?;
+        expect_len(self.model, "logits", logits.len(), rows * classes)?;
 
         let points: Vec<Point<'_>> =
             logits.chunks_exact(classes).map(|row| self.point(row)).collect();

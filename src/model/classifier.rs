@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::goal::Aim;
 use crate::loss::Loss;
 
@@ -22,6 +22,8 @@ pub struct ModelInfo {
     pub shape: Vec<usize>,
     /// How many classes the logits have.
     pub classes: usize,
+    /// How the file was loaded: the [`ModelOptions`](crate::ModelOptions), null for a classifier of one's own.
+    pub options: serde_json::Value,
     /// What loading showed a reader must know, such as which tensor is attacked and why: (code, message).
     pub notes: Vec<(String, String)>,
 }
@@ -89,4 +91,18 @@ pub trait Classifier: Debug + Send + Sync {
         loss: &Arc<dyn Loss>,
         out: &mut LossGradient,
     ) -> Result<()>;
+}
+
+/// Refuses an answer of the wrong length, which would leave samples unanswered.
+pub(crate) fn expect_len(
+    model: &dyn Classifier,
+    what: &str,
+    found: usize,
+    expected: usize,
+) -> Result<()> {
+    if found == expected {
+        return Ok(());
+    }
+    let problem = format!("the model returned {found} {what}, expected {expected}");
+    Err(Error::Model { model: model.info().path.clone(), problem, source: None })
 }

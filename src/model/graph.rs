@@ -251,7 +251,8 @@ fn sample(
     };
     if fact.shape.is_open() {
         let any = || misfit(format!("the shape of one sample: {name} declares none for `{input}`"));
-        return given.map(|shape| (dt, shape.to_vec())).ok_or_else(any);
+        let valid = given.filter(|shape| shape.iter().all(|len| *len > 0));
+        return valid.map(|shape| (dt, shape.to_vec())).ok_or_else(any);
     }
     let declared: Vec<Option<usize>> =
         fact.shape.dims().map(|dim| dim.concretize().and_then(|dim| dim.to_usize().ok())).collect();
@@ -265,6 +266,7 @@ fn sample(
     }
     let fits = |shape: &[usize]| {
         shape.len() == declared.len()
+            && shape.iter().all(|len| *len > 0)
             && declared.iter().zip(shape).all(|(dim, len)| dim.is_none_or(|dim| dim == *len))
     };
     let known = declared.iter().copied().collect::<Option<Vec<usize>>>();

@@ -89,13 +89,18 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    /// `rows` rows that repeat those of `job`, each value changed by `change(value, row)`.
-    pub(super) fn cycle(job: &Job<'_>, rows: usize, change: impl Fn(f32, usize) -> f32) -> Self {
+    /// `rows` rows that repeat those of `job`, each value changed by `change(value, row, feature)`.
+    pub(super) fn cycle(
+        job: &Job<'_>,
+        rows: usize,
+        change: impl Fn(f32, usize, usize) -> f32,
+    ) -> Self {
         let features = job.inputs.len() / job.rows;
         let classes = job.logits.len() / job.rows;
         let mut inputs = Vec::with_capacity(rows * features);
         for (row, values) in job.inputs.chunks_exact(features).cycle().take(rows).enumerate() {
-            inputs.extend(values.iter().map(|value| change(*value, row)));
+            let changed = values.iter().enumerate().map(|(at, value)| change(*value, row, at));
+            inputs.extend(changed);
         }
         let backward = job.backward.as_ref();
         let aims = backward.map_or(&[][..], |backward| backward.aims);

@@ -37,7 +37,7 @@ pub(super) struct Logits {
 /// # Errors
 /// When the output is not one row of scores per sample.
 pub(super) fn expose(model: &mut TypedModel, batch: usize) -> TractResult<Logits> {
-    let (tail, node) = bypass(model)?;
+    let (tail, node) = bypass(model, batch)?;
     let mut wire = model.output_outlets()?[0];
     let fact = model.outlet_fact(wire)?.clone();
     let shape: TVec<usize> =
@@ -77,7 +77,7 @@ pub(super) fn expose(model: &mut TypedModel, batch: usize) -> TractResult<Logits
 
 /// Walks back from the output over ops that only rename or reshape; rewires the graph around a softmax or sigmoid
 /// found there.
-fn bypass(model: &mut TypedModel) -> TractResult<(Tail, Option<String>)> {
+fn bypass(model: &mut TypedModel, batch: usize) -> TractResult<(Tail, Option<String>)> {
     let mut outlet = model.output_outlets()?[0];
     let mut logarithm = None;
     loop {
@@ -99,6 +99,17 @@ fn bypass(model: &mut TypedModel) -> TractResult<(Tail, Option<String>)> {
             (Part::Activation(Tail::Softmax), Some(_)) => Tail::LogSoftmax,
             _ => return Ok((Tail::None, None)),
         };
+        if let Some(softmax) = node.op_as::<Softmax>() {
+            // One over a part of the scores, or over the batch, changes which one is largest.
+            let shape = &model.outlet_fact(input)?.shape;
+            let len = |axes: &mut dyn Iterator<Item = usize>| -> TractResult<usize> {
+                Ok(axes.map(|axis| shape[axis].to_usize()).product::<Result<usize, _>>()?)
+            };
+            let normalised = len(&mut softmax.axes.iter().copied())?;
+            if normalised != len(&mut (0..shape.rank()))? / batch {
+                return Ok((Tail::None, None));
+            }
+        }
         let name = node.name.clone();
         skip(model, outlet)?;
         if let Some(outlet) = logarithm {

@@ -12,6 +12,7 @@ mod preprocess;
 mod refuse;
 mod runner;
 
+pub(crate) use classifier::expect_len;
 pub use classifier::{Classifier, LossGradient, ModelInfo};
 pub use onnx::Model;
 pub use options::{ModelOptions, Preprocessing};

@@ -80,6 +80,7 @@ impl Model {
             output: graph.output.clone(),
             shape: graph.shape.clone(),
             classes: logits.classes,
+            options: serde_json::to_value(options).unwrap_or_default(),
             notes: notes(&graph.output, &logits),
         };
         Ok(Self { runner: Runner::new(graph), info })

@@ -87,7 +87,7 @@ impl Runner {
         if job.rows == size {
             return self.run_plan(job);
         }
-        let mut padded = Rows::cycle(&job, size, |row, _| row);
+        let mut padded = Rows::cycle(&job, size, |value, _, _| value);
         self.run_plan(padded.job())?;
         padded.write_to(job);
         Ok(())
@@ -135,13 +135,15 @@ impl Runner {
 
     /// Compares a plan for `size` samples with single runs, and with itself on the same samples in another order.
     fn probe(&self, job: &Job<'_>, size: usize) -> Probe {
-        // Every row of the probe is another one, also where the job holds a single sample.
-        let shrink = |value: f32, row: usize| value * (1.0 - 0.01 * row as f32 / size as f32);
-        let mut together = Rows::cycle(job, size, shrink);
+        // Every row of the probe is another one, also where the job holds a single sample, or one of zeros.
+        let vary = |value: f32, row: usize, feature: usize| {
+            value * (1.0 - 0.01 * row as f32) + 0.02 * ((31 * row + 17 * feature) % 7) as f32
+        };
+        let mut together = Rows::cycle(job, size, vary);
         if let Err(error) = self.run_plan(together.job()) {
             return Probe::Wrong(format!("the graph takes no batch of {size} ({})", root(&error)));
         }
-        let mut alone = Rows::cycle(job, size, shrink);
+        let mut alone = Rows::cycle(job, size, vary);
         for one in alone.job().pieces(1) {
             if let Err(error) = self.run_plan(one) {
                 return Probe::Wrong(error.to_string());

@@ -12,7 +12,7 @@ impl Report {
     /// The record of `results`.
     #[must_use]
     pub fn new(results: &Results) -> Self {
-        let model = &results.model;
+        let (model, threats) = (&results.model, threats(results));
         Self {
             schema: SCHEMA.into(),
             ironbound: env!("CARGO_PKG_VERSION").into(),
@@ -24,6 +24,7 @@ impl Report {
                 input: model.input.clone(),
                 output: model.output.clone(),
                 classes: model.classes,
+                options: model.options.clone(),
             },
             data: DataRecord {
                 path: results.data.path.clone(),
@@ -32,8 +33,8 @@ impl Report {
                 offset: results.ids.first().copied().unwrap_or(0),
             },
             clean: clean(results),
-            attacks: results.rows.iter().map(|row| attack(row, &results.ids)).collect(),
-            worst_case: worst_cases(results),
+            attacks: results.rows.iter().map(|row| attack(row, &threats, &results.ids)).collect(),
+            worst_case: threats.iter().map(|threat| worst(threat, results)).collect(),
             warnings: results
                 .warnings
                 .iter()
@@ -61,11 +62,12 @@ fn clean(results: &Results) -> CleanRow {
     }
 }
 
-fn attack(row: &Row, ids: &[usize]) -> AttackRow {
+fn attack(row: &Row, threats: &[&Threat], ids: &[usize]) -> AttackRow {
     let fates = row.fates();
     let tally = Tally::of(fates.iter().copied());
+    let broken = row.attempts.iter().filter(|attempt| attempt.fate == Fate::Broken);
     let distances: Vec<f64> =
-        row.attempts.iter().filter_map(|a| a.adversarial.as_ref()).map(|a| a.distance).collect();
+        broken.filter_map(|a| a.adversarial.as_ref()).map(|a| a.distance).collect();
     let attacked: Vec<_> = row.attempts.iter().filter(|a| a.attacked).collect();
     let mean = |passes: u64| passes as f64 / attacked.len().max(1) as f64;
     AttackRow {
@@ -74,6 +76,7 @@ fn attack(row: &Row, ids: &[usize]) -> AttackRow {
         norm: row.threat.norm,
         eps: row.threat.budget.largest(),
         goal: goal(&row.threat.goal),
+        case: threats.iter().position(|threat| **threat == row.threat).unwrap_or(0),
         robust_accuracy: tally.robust_accuracy(),
         interval: tally.interval(),
         success_rate: tally.success_rate(),
@@ -89,31 +92,33 @@ fn attack(row: &Row, ids: &[usize]) -> AttackRow {
     }
 }
 
-/// One entry per threat, in the order of the rows.
-fn worst_cases(results: &Results) -> Vec<WorstCase> {
+/// The threats, in the order of the rows.
+fn threats(results: &Results) -> Vec<&Threat> {
     let mut threats: Vec<&Threat> = vec![];
     for row in &results.rows {
         if !threats.contains(&&row.threat) {
             threats.push(&row.threat);
         }
     }
-    let one = |threat: &Threat| {
-        let fates: Vec<_> =
-            results.rows.iter().filter(|row| row.threat == *threat).map(Row::fates).collect();
-        let fates = worst_case(&fates.iter().map(|row| &row[..]).collect::<Vec<_>>());
-        let tally = Tally::of(fates.iter().copied());
-        WorstCase {
-            norm: threat.norm,
-            eps: threat.budget.largest(),
-            goal: goal(&threat.goal),
-            robust_accuracy: tally.robust_accuracy(),
-            interval: tally.interval(),
-            robust: robust(&fates),
-            errors: errors(&fates, &results.ids),
-            unreached: unreached(&fates, &results.ids),
-        }
-    };
-    threats.into_iter().map(one).collect()
+    threats
+}
+
+fn worst(threat: &Threat, results: &Results) -> WorstCase {
+    let rows = results.rows.iter().filter(|row| row.threat == *threat);
+    let fates: Vec<_> = rows.map(Row::fates).collect();
+    let fates = worst_case(&fates.iter().map(|row| &row[..]).collect::<Vec<_>>());
+    let tally = Tally::of(fates.iter().copied());
+    WorstCase {
+        norm: threat.norm,
+        eps: threat.budget.largest(),
+        goal: goal(&threat.goal),
+        threat: Some(threat.clone()),
+        robust_accuracy: tally.robust_accuracy(),
+        interval: tally.interval(),
+        robust: robust(&fates),
+        errors: errors(&fates, &results.ids),
+        unreached: unreached(&fates, &results.ids),
+    }
 }
 
 fn robust(fates: &[Fate]) -> Vec<bool> {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::metrics::Spread;
 use crate::norm::Norm;
+use crate::threat::Threat;
 
 /// The name and version of the record's format.
 pub const SCHEMA: &str = "ironbound/report/1";
@@ -48,6 +49,9 @@ pub struct ModelRecord {
     pub output: String,
     /// How many classes it tells apart.
     pub classes: usize,
+    /// The options that it was loaded with, preprocessing among them; null for a classifier of one's own.
+    #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
+    pub options: serde_json::Value,
 }
 
 /// The data of a report.
@@ -98,6 +102,9 @@ pub struct AttackRow {
     /// The attacker's goal: "untargeted", "random", "least-likely", "class 3", "per sample".
     #[serde(default)]
     pub goal: String,
+    /// Which of [`Report::worst_case`] has the same threat.
+    #[serde(default)]
+    pub case: usize,
     /// Robust / finished; none when nothing was.
     pub robust_accuracy: Option<f64>,
     /// Its 95 % Wilson interval.
@@ -163,6 +170,9 @@ pub struct WorstCase {
     /// The attacker's goal.
     #[serde(default)]
     pub goal: String,
+    /// The whole threat: with bounds, mask, budgets and targets per sample or feature.
+    #[serde(default)]
+    pub threat: Option<Threat>,
     /// Robust / finished; none when nothing was.
     pub robust_accuracy: Option<f64>,
     /// Its 95 % Wilson interval.

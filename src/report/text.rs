@@ -87,10 +87,8 @@ impl Report {
 
     fn write_table(&self, text: &mut String) -> std::fmt::Result {
         let mut rows = vec![HEAD.map(str::to_owned)];
-        for case in &self.worst_case {
-            let attacks = self.attacks.iter().filter(|a| {
-                a.norm == case.norm && a.eps.to_bits() == case.eps.to_bits() && a.goal == case.goal
-            });
+        for (index, case) in self.worst_case.iter().enumerate() {
+            let attacks = self.attacks.iter().filter(|attack| attack.case == index);
             let (norm, eps) = (case.norm.to_string(), number(case.eps));
             for row in attacks {
                 let Distances { mean, max, .. } = row.distance;

@@ -66,3 +66,11 @@ fn noise_works_without_bounds_and_with_budgets_per_feature() {
         }
     }
 }
+
+#[test]
+fn unbounded_salt_and_pepper_moves_every_feature_in_linf() {
+    let threat = Threat::new(Norm::Linf, 0.1).with_bounds(Bounds::NONE);
+    for change in changes(NoiseKind::SaltAndPepper, &threat) {
+        assert!(change.iter().all(|step| step.abs() > 0.099), "{change:?}");
+    }
+}

@@ -121,7 +121,7 @@ fn threats_that_do_not_fit_are_refused_by_field() {
         ("`eps` is NaN", Threat::new(Norm::L2, f64::NAN)),
         ("`eps` is inf", Threat::new(Norm::L2, f64::INFINITY)),
         (
-            "`eps` is 2 long: expected one number per sample, that is 3",
+            "`eps` is 2 long: expected one number per sample of the file, that is 3 or more",
             with(Budget::PerSample(vec![0.1; 2])),
         ),
         ("`eps[1]` is NaN", with(Budget::PerSample(vec![0.1, f64::NAN, 0.1]))),

@@ -26,6 +26,7 @@ impl Linear {
             shape: vec![weights[0].len()],
             classes: weights.len(),
             notes: vec![],
+            ..ModelInfo::default()
         };
         Self { info, weights, bias, nan_above: f32::INFINITY }
     }

@@ -42,6 +42,10 @@ impl Classifier for Recorder {
         Classifier::logits(&self.model, inputs, logits)
     }
 
+    fn logits_alone(&self, input: &[f32], logits: &mut Vec<f32>) -> Result<(), Error> {
+        self.model.logits_alone(input, logits)
+    }
+
     fn loss_and_gradient(
         &self,
         inputs: &[f32],
