@@ -44,7 +44,7 @@ pub struct Outcome {
     /// The best feasible point that the target was asked about: the closest success, else the one nearest to the
     /// decision boundary; none when it was asked about no feasible point.
     pub point: Option<Vec<f32>>,
-    /// Whether the point met the aim when it was asked about.
+    /// Whether the point met the aim when it was asked about, and again when it was run alone.
     pub success: bool,
     /// Forward passes.
     pub forward: u64,

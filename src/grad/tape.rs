@@ -2,6 +2,7 @@
 
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::*;
+use tract_onnx::tract_core::ops::cast::cast;
 use tract_onnx::tract_core::ops::nn::{Reduce, Reducer};
 
 /// Appends backward nodes to a copy of the forward graph, whose own nodes keep their ids.
@@ -24,6 +25,24 @@ impl<'a> Tape<'a> {
     ) -> TractResult<OutletId> {
         let name = self.name();
         Ok(self.model.wire_node(name, op, inputs)?[0])
+    }
+
+    /// Adds a node of an operator that knows f32 only, between casts where `inputs` are of another float type.
+    pub(crate) fn emit_in_f32(
+        &mut self,
+        op: impl Into<Box<dyn TypedOp>>,
+        inputs: &[OutletId],
+    ) -> TractResult<OutletId> {
+        let (f32, dt) = (f32::datum_type(), self.fact(inputs[0])?.datum_type);
+        if dt == f32 {
+            return self.emit(op, inputs);
+        }
+        let mut wires: TVec<OutletId> = tvec![];
+        for &input in inputs {
+            wires.push(self.emit(cast(f32), &[input])?);
+        }
+        let output = self.emit(op, &wires)?;
+        self.emit(cast(dt), &[output])
     }
 
     /// Adds a constant.

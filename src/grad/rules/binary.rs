@@ -56,7 +56,7 @@ pub(super) fn min(tape: &mut Tape<'_>, step: &Step<'_>) -> TractResult<Cotangent
 pub(super) fn pow(tape: &mut Tape<'_>, step: &Step<'_>) -> TractResult<Cotangents> {
     sides(tape, step, |tape, cotangent, side| {
         let partial = if side == A { Partial::PowBase } else { Partial::PowExponent };
-        tape.emit(BinaryGrad(partial), &[step.input(A), step.input(B), cotangent])
+        tape.emit_in_f32(BinaryGrad(partial), &[step.input(A), step.input(B), cotangent])
     })
 }
 
@@ -65,7 +65,10 @@ pub(super) fn rem(tape: &mut Tape<'_>, step: &Step<'_>) -> TractResult<Cotangent
         if side == A {
             return Ok(cotangent);
         }
-        tape.emit(BinaryGrad(Partial::RemDivisor), &[step.input(A), step.input(B), cotangent])
+        tape.emit_in_f32(
+            BinaryGrad(Partial::RemDivisor),
+            &[step.input(A), step.input(B), cotangent],
+        )
     })
 }
 
@@ -83,7 +86,7 @@ fn extremum(
     let tie = if step.wants == [true, true] { 0.5 } else { 0.0 };
     sides(tape, step, |tape, cotangent, side| {
         let inputs = [step.input(side), step.input(1 - side), cotangent];
-        tape.emit(BinaryGrad(partial(tie)), &inputs)
+        tape.emit_in_f32(BinaryGrad(partial(tie)), &inputs)
     })
 }
 

@@ -77,15 +77,19 @@ fn scale(tape: &mut Tape<'_>, step: &Step<'_>, slope: Slope) -> TractResult<Cota
         (true, false) => (step.input(0), step.input(0)),
         _ => (step.output(), step.output()),
     };
-    Ok(tvec![Some(tape.emit(UnaryGrad(slope), &[x, y, step.cotangent()?])?)])
+    Ok(tvec![Some(tape.emit_in_f32(UnaryGrad(slope), &[x, y, step.cotangent()?])?)])
 }
 
 #[cfg(test)]
 mod tests {
+    use tract_onnx::tract_core::ops::binary::TypedBinOp;
+    use tract_onnx::tract_core::ops::cast::cast;
     use tract_onnx::tract_core::ops::{math, nn};
 
     use super::*;
-    use crate::grad::testing::{Tolerance, check_against, one_node, values};
+    use crate::grad::testing::{
+        Tolerance, check_against, gradient_and_cotangent, one_node, values,
+    };
 
     type Function = fn(f64) -> f64;
 
@@ -160,11 +164,34 @@ mod tests {
     }
 
     #[test]
+    fn other_float_types_pass_through_f32() {
+        for (op, expected) in [(math::max().into(), 1.0), (nn::sigmoid().into(), 0.235_004)] {
+            let op: Box<dyn TypedOp> = op;
+            let build = |dt: DatumType| {
+                let mut model = TypedModel::default();
+                let x = model.add_source("x", dt.fact([1]))?;
+                let half = model.wire_node("half", cast(f16::datum_type()), &[x])?[0];
+                let mut inputs = tvec![half];
+                if op.is::<TypedBinOp>() {
+                    inputs.push(model.add_const("zero", tensor1(&[f16::from_f32(0.0)]))?);
+                }
+                let z = model.wire_node("z", op.clone(), &inputs)?;
+                let y = model.wire_node("y", cast(dt), &z)?;
+                model.select_output_outlets(&y)?;
+                Ok(model)
+            };
+            let (gradient, weight) = gradient_and_cotangent(&build, &[tensor1(&[0.5])]);
+            let slope = gradient[0] / weight[0];
+            assert!((slope - expected).abs() < 2e-3, "{op:?}: {slope}, not {expected}");
+        }
+    }
+
+    #[test]
     fn kinks_and_extremes_have_finite_slopes() {
         let slope_at = |op: ElementWiseOp, x: f32| {
             let build = |dt| one_node(op.clone(), dt, &[&[1]], &[]);
             let at = tensor1(&[x]);
-            let (gradient, weight) = crate::grad::testing::gradient_and_cotangent(&build, &[at]);
+            let (gradient, weight) = gradient_and_cotangent(&build, &[at]);
             gradient[0] / weight[0]
         };
         let cases: [(ElementWiseOp, f32, f64); 19] = [
