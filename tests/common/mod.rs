@@ -6,6 +6,7 @@ pub mod fixture;
 pub mod npz;
 pub mod recorder;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// A file of the reference data beside the repository; prints what is skipped where it is absent.
@@ -14,7 +15,8 @@ pub fn shared(path: &str) -> Option<PathBuf> {
     if path.exists() {
         return Some(path);
     }
-    println!("SKIPPED: {} is not there", path.display());
+    // Past the test harness, which would swallow a print.
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {} is not there", path.display());
     None
 }
 
