@@ -1,8 +1,8 @@
 """Trains the two small digit classifiers of the examples and writes them as ONNX, with their test images.
 
-    python3 -m venv /tmp/venv
-    /tmp/venv/bin/pip install numpy==2.4.6 onnx==1.23.2 onnxruntime==1.31.1 scikit-learn==1.9.1 torch==2.15.0
-    /tmp/venv/bin/python examples/assets/train_digits.py
+    python3 -m venv .venv
+    .venv/bin/pip install numpy==2.4.6 onnx==1.23.2 onnxruntime==1.31.1 scikit-learn==1.9.1 torch==2.15.0
+    .venv/bin/python examples/assets/train_digits.py
 
 Writes digits_cnn.onnx (half of every batch is adversarial), digits_cnn_plain.onnx (none is) and digits_test.npz
 beside this file, checks the ONNX files with onnxruntime, and prints what README.md records. Seeded and
