@@ -139,9 +139,25 @@ impl Error {
         matches!(self, Self::Model { .. } | Self::Node { .. } | Self::NotDifferentiable { .. })
     }
 
+    /// The message with those of its causes, joined by `: `, in one line: what a command line prints.
+    #[must_use]
+    pub fn one_line(&self) -> String {
+        let mut text = String::new();
+        for cause in causes(self) {
+            let message = cause.to_string();
+            // Some messages end in their cause already.
+            if text.is_empty() {
+                text = message;
+            } else if !text.ends_with(&message) {
+                text = format!("{text}: {message}");
+            }
+        }
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
     /// A fault of the model, with what tract said, in one line.
     pub(crate) fn model(model: &str, problem: impl Into<String>, source: impl Into<Cause>) -> Self {
-        let source = Some(one_line(&*source.into()).into());
+        let source = Some(first_lines(&*source.into()).into());
         Self::Model { model: model.into(), problem: problem.into(), source }
     }
 
@@ -155,19 +171,23 @@ impl Error {
     }
 }
 
-/// An error and its causes in one line: of each the first line, which in tract's messages precedes a dump of the graph.
-fn one_line(error: &(dyn std::error::Error + 'static)) -> String {
+/// The start of an error's message and of its causes': in tract's, dumps of the graph follow.
+fn first_lines(error: &(dyn std::error::Error + 'static)) -> String {
     const LONGEST: usize = 200;
-    let mut parts = vec![];
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        let text = error.to_string();
+    let start = |cause: &(dyn std::error::Error + 'static)| {
+        let text = cause.to_string();
         let line = text.lines().next().unwrap_or_default();
         let short: String = line.chars().take(LONGEST).collect();
-        parts.push(if short.len() < line.len() { format!("{short}…") } else { short });
-        cause = error.source();
-    }
-    parts.join(": ")
+        if short.len() < line.len() { format!("{short}…") } else { short }
+    };
+    causes(error).map(start).collect::<Vec<_>>().join(": ")
+}
+
+/// An error, then its causes, the innermost last.
+fn causes<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| error.source())
 }
 
 /// The nodes, grouped by operator in order of first occurrence.

@@ -5,7 +5,7 @@
 mod common;
 
 use common::fixture::{self, Fixture};
-use common::{chain, values};
+use common::values;
 use ironbound::tract_onnx::pb::tensor_proto::DataType;
 use ironbound::{
     Aim, Classifier, Error, LossGradient, LossKind, Model, ModelOptions, Preprocessing,
@@ -30,7 +30,7 @@ fn logits(model: &Model, inputs: &[f32]) -> Vec<f32> {
 #[track_caller]
 fn refused(result: Result<Model, Error>, words: &[&str]) {
     let error = result.expect_err("must be refused");
-    let text = chain(&error);
+    let text = error.one_line();
     for word in words {
         assert!(text.contains(word), "{text:?} does not say {word:?}");
     }
@@ -58,7 +58,7 @@ fn files_that_are_no_models_are_refused_by_name() {
         let error = Model::from_bytes(bytes, name).expect_err(name);
         assert!(error.is_model(), "{error}");
         assert!(error.to_string().starts_with(name), "{error}");
-        assert!(!chain(&error).contains('\n'), "{}", chain(&error));
+        assert!(!error.one_line().contains('\n'), "{}", error.one_line());
     }
 }
 
@@ -205,7 +205,7 @@ fn recurrent_cells_that_tract_gets_wrong_are_refused_by_name() {
     }
     let default = cell("LSTM", 4, fixture::strings("activations", &["Sigmoid", "Tanh", "Tanh"]));
     if let Err(error) = load(default) {
-        assert!(!chain(&error).contains("activations"), "{}", chain(&error));
+        assert!(!error.one_line().contains("activations"), "{}", error.one_line());
     }
 }
 

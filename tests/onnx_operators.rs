@@ -4,7 +4,6 @@ mod common;
 
 use std::sync::Arc;
 
-use common::chain;
 use common::fixture::{Fixture, float};
 use ironbound::tract_onnx::pb::AttributeProto;
 use ironbound::{Aim, Classifier, Loss, LossGradient, Model};
@@ -119,11 +118,11 @@ fn element_wise_operators() {
             .node("Mul", &["z", "half"], "y", &[])
             .output("y", &["N", &len]);
         let model = Model::from_bytes(&fixture.bytes(), case.op)
-            .unwrap_or_else(|error| panic!("{}", chain(&error)));
+            .unwrap_or_else(|error| panic!("{}", error.one_line()));
         let inputs: Vec<f32> = case.at.iter().map(|x| *x as f32).collect();
         let mut out = LossGradient::default();
         Classifier::loss_and_gradient(&model, &inputs, &[Aim::untargeted(0)], &total, &mut out)
-            .unwrap_or_else(|error| panic!("{}", chain(&error)));
+            .unwrap_or_else(|error| panic!("{}", error.one_line()));
         for (x, slope) in case.at.iter().zip(&out.gradient) {
             let width = 1e-6 * x.abs().max(1e-3);
             let expected =

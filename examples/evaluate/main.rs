@@ -31,7 +31,7 @@ const INTERRUPTED: u8 = 130;
 fn main() -> ExitCode {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("off")).init();
     let code = run(&Args::parse()).unwrap_or_else(|error| {
-        eprintln!("error: {}", one_line(&error));
+        eprintln!("error: {}", error.one_line());
         if error.is_model() { MODEL } else { USAGE }
     });
     ExitCode::from(code)
@@ -97,21 +97,6 @@ fn stop_on_interrupt() -> Cancel {
         log::warn!("Ctrl-C will end the run without a report: {error}");
     }
     cancel
-}
-
-/// An error and its sources, joined by `: `.
-fn one_line(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        // Some messages end in their source already.
-        let message = source.to_string();
-        if !text.ends_with(&message) {
-            text = format!("{text}: {message}");
-        }
-        cause = source;
-    }
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Fails now rather than after the run when `path` could not be written.

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use tract_onnx::Onnx;
 use tract_onnx::pb::{GraphProto, ModelProto};
@@ -33,6 +34,8 @@ pub(super) struct Graph {
     /// How many samples a plan should take.
     pub batch: usize,
     model: InferenceModel,
+    /// The forward graphs made so far, by batch: loading needs one, and each kind of plan again.
+    forward: Mutex<HashMap<usize, (TypedModel, Logits)>>,
     dt: DatumType,
     preprocessing: super::options::Preprocessing,
     axis: Option<usize>,
@@ -88,17 +91,29 @@ impl Graph {
             shape,
             batch,
             model,
+            forward: Mutex::default(),
             dt,
             preprocessing: options.preprocessing.clone(),
             axis,
         })
     }
 
-    /// The forward graph for `batch` samples: data before preprocessing in, logits (`batch x classes`) out.
+    /// The forward graph for `batch` samples: data before preprocessing in, logits (`batch x classes`) out. Copies
+    /// share the weights.
     ///
     /// # Errors
     /// When the graph cannot take that batch; the message names the node that tract stumbled over.
     pub(super) fn forward(&self, batch: usize) -> Result<(TypedModel, Logits)> {
+        let mut known = self.forward.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(forward) = known.get(&batch) {
+            return Ok(forward.clone());
+        }
+        let forward = self.make_forward(batch)?;
+        known.insert(batch, forward.clone());
+        Ok(forward)
+    }
+
+    fn make_forward(&self, batch: usize) -> Result<(TypedModel, Logits)> {
         let fail = |cause| {
             Error::model(&self.name, format!("tract cannot type it for batch {batch}"), cause)
         };

@@ -1,6 +1,7 @@
 //! How many samples a plan takes, and which plans run a batch.
 
 use std::collections::HashMap;
+use std::error::Error as _;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rayon::prelude::*;
@@ -141,7 +142,8 @@ impl Runner {
         };
         let mut together = Rows::cycle(job, size, vary);
         if let Err(error) = self.run_plan(together.job()) {
-            return Probe::Wrong(format!("the graph takes no batch of {size} ({})", root(&error)));
+            let cause = error.source().map_or_else(String::new, |cause| format!(" ({cause})"));
+            return Probe::Wrong(format!("the graph takes no batch of {size}{cause}"));
         }
         let mut alone = Rows::cycle(job, size, vary);
         for one in alone.job().pieces(1) {
@@ -163,13 +165,4 @@ impl Runner {
             Err(error) => Probe::Wrong(error.to_string()),
         }
     }
-}
-
-/// The innermost cause, in one line.
-fn root(error: &Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string().lines().next().unwrap_or_default().to_owned()
 }

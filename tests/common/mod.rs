@@ -24,9 +24,3 @@ pub fn shared(path: &str) -> Option<PathBuf> {
 pub fn values(len: usize) -> Vec<f32> {
     (0..len).map(|i| ((i as f64 + 1.0) * 0.618_033_988_749_895).fract() as f32).collect()
 }
-
-/// An error's text with its causes, as a command line prints it.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
-}
