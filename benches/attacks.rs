@@ -28,7 +28,7 @@ fn attack_throughput(criterion: &mut Criterion) {
         let inputs: Vec<f32> =
             (0..SAMPLES * features).map(|i| (i as f32 * 0.618).fract()).collect();
         let mut logits = vec![];
-        Classifier::logits(model, &inputs, &mut logits).unwrap();
+        Classifier::logits(model, inputs[..].into(), &mut logits).unwrap();
         let labels = logits.chunks_exact(model.classes()).map(argmax);
         let samples: Vec<Sample<'_>> = inputs
             .chunks_exact(features)

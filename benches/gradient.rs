@@ -49,14 +49,21 @@ fn gradient_against_forward(criterion: &mut Criterion) {
             group.bench_function(BenchmarkId::new("forward", batch), |bencher| {
                 let mut logits = vec![];
                 bencher.iter(|| {
-                    Classifier::logits(&model, black_box(&inputs), &mut logits).unwrap();
+                    Classifier::logits(&model, black_box(&inputs[..]).into(), &mut logits).unwrap();
                 });
             });
             group.bench_function(BenchmarkId::new("forward+gradient", batch), |bencher| {
                 let mut out = LossGradient::default();
                 bencher.iter(|| {
                     let inputs = black_box(&inputs);
-                    Classifier::loss_and_gradient(&model, inputs, &aims, &loss, &mut out).unwrap();
+                    Classifier::loss_and_gradient(
+                        &model,
+                        inputs[..].into(),
+                        &aims,
+                        &loss,
+                        &mut out,
+                    )
+                    .unwrap();
                 });
             });
         }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use common::fixture::Fixture;
 use common::values;
 use ironbound::{
-    Aim, AuditOptions, Classifier, CrossEntropy, Error, GradientAudit, Loss, LossGradient, Margin,
-    Model, ModelInfo, Result, audit_gradient,
+    Aim, AuditOptions, Batch, Classifier, CrossEntropy, Error, GradientAudit, Loss, LossGradient,
+    Margin, Model, ModelInfo, Result, audit_gradient,
 };
 
 const FEATURES: usize = 6;
@@ -78,22 +78,22 @@ impl Classifier for Net {
         4
     }
 
-    fn logits(&self, inputs: &[f32], logits: &mut Vec<f32>) -> Result<()> {
-        *logits = inputs.chunks_exact(FEATURES).flat_map(|x| self.row(x)).collect();
+    fn logits(&self, batch: Batch<'_>, logits: &mut Vec<f32>) -> Result<()> {
+        *logits = batch.inputs.chunks_exact(FEATURES).flat_map(|x| self.row(x)).collect();
         Ok(())
     }
 
     fn loss_and_gradient(
         &self,
-        inputs: &[f32],
+        batch: Batch<'_>,
         aims: &[Aim],
         loss: &Arc<dyn Loss>,
         out: &mut LossGradient,
     ) -> Result<()> {
-        self.logits(inputs, &mut out.logits)?;
+        self.logits(batch, &mut out.logits)?;
         (out.loss, out.gradient) = (vec![], vec![]);
         for ((x, z), aim) in
-            inputs.chunks_exact(FEATURES).zip(out.logits.chunks_exact(CLASSES)).zip(aims)
+            batch.inputs.chunks_exact(FEATURES).zip(out.logits.chunks_exact(CLASSES)).zip(aims)
         {
             let mut slopes = [0.0; CLASSES];
             out.loss.push(loss.value_and_gradient(z, *aim, &mut slopes));
@@ -205,20 +205,20 @@ fn the_margins_own_kink_is_one() {
         fn info(&self) -> &ModelInfo {
             &self.0
         }
-        fn logits(&self, inputs: &[f32], logits: &mut Vec<f32>) -> Result<()> {
-            *logits = inputs.to_vec();
+        fn logits(&self, batch: Batch<'_>, logits: &mut Vec<f32>) -> Result<()> {
+            *logits = batch.inputs.to_vec();
             Ok(())
         }
         fn loss_and_gradient(
             &self,
-            inputs: &[f32],
+            batch: Batch<'_>,
             aims: &[Aim],
             loss: &Arc<dyn Loss>,
             out: &mut LossGradient,
         ) -> Result<()> {
-            out.logits = inputs.to_vec();
-            out.gradient = vec![0.0; inputs.len()];
-            out.loss = vec![loss.value_and_gradient(inputs, aims[0], &mut out.gradient)];
+            out.logits = batch.inputs.to_vec();
+            out.gradient = vec![0.0; batch.inputs.len()];
+            out.loss = vec![loss.value_and_gradient(batch.inputs, aims[0], &mut out.gradient)];
             Ok(())
         }
     }
@@ -261,7 +261,7 @@ fn the_worst_sample_is_named() {
     let inputs = values(FEATURES * 10);
     let mut out = LossGradient::default();
     let aims: Vec<Aim> = (0..10).map(|sample| Aim::untargeted(sample % CLASSES)).collect();
-    Net::tanh().loss_and_gradient(&inputs, &aims, &losses()[0], &mut out).unwrap();
+    Net::tanh().loss_and_gradient(inputs[..].into(), &aims, &losses()[0], &mut out).unwrap();
     let worst = audit(&net, &inputs).worst_sample.unwrap();
     assert!(out.gradient[worst * FEATURES] < 0.0, "{worst}");
 }
@@ -329,7 +329,7 @@ fn what_does_not_fit_is_refused() {
         let wrong = AuditOptions { tolerance, ..AuditOptions::default() };
         refused(&[0.0; 6], &[aim], &wrong, "`tolerance`");
     }
-    let nothing = audit_gradient(&Net::tanh(), &[], &[], loss, &options).unwrap();
+    let nothing = audit_gradient(&Net::tanh(), &[][..], &[], loss, &options).unwrap();
     assert_eq!(nothing, GradientAudit::default());
 }
 

@@ -39,7 +39,8 @@ fn logits_losses_and_gradients_agree_with_f64() {
         let mut out = LossGradient::default();
         let loss = LossKind::CrossEntropy.loss();
         let aims = [Aim::untargeted(label)];
-        Classifier::loss_and_gradient(&model, data.sample(index), &aims, &loss, &mut out).unwrap();
+        Classifier::loss_and_gradient(&model, data.sample(index).into(), &aims, &loss, &mut out)
+            .unwrap();
         let close = |found: &[f32], expected: &[f64], what: &str| {
             let largest = expected.iter().fold(0.0f64, |largest, value| largest.max(value.abs()));
             for (found, expected) in found.iter().zip(expected) {

@@ -11,7 +11,7 @@ use ironbound::attack::{AnyAttack, AttackSpec, Outcome, Sample, Session};
 use ironbound::evaluate::{Fate, UnitDone};
 use ironbound::report::Report;
 use ironbound::{
-    Aim, Bounds, Cancel, Classifier, Error, Evaluation, Loss, LossGradient, ModelInfo, Norm,
+    Aim, Batch, Bounds, Cancel, Classifier, Error, Evaluation, Loss, LossGradient, ModelInfo, Norm,
     Observer, Result, Results, Threat,
 };
 
@@ -281,18 +281,18 @@ impl Classifier for Masked {
         vec![("masked".into(), "its gradient is zero".into())]
     }
 
-    fn logits(&self, inputs: &[f32], logits: &mut Vec<f32>) -> Result<()> {
-        self.0.logits(inputs, logits)
+    fn logits(&self, batch: Batch<'_>, logits: &mut Vec<f32>) -> Result<()> {
+        self.0.logits(batch, logits)
     }
 
     fn loss_and_gradient(
         &self,
-        inputs: &[f32],
+        batch: Batch<'_>,
         aims: &[Aim],
         loss: &Arc<dyn Loss>,
         out: &mut LossGradient,
     ) -> Result<()> {
-        self.0.loss_and_gradient(inputs, aims, loss, out)?;
+        self.0.loss_and_gradient(batch, aims, loss, out)?;
         out.gradient.fill(0.0);
         Ok(())
     }

@@ -23,7 +23,7 @@ fn load_with(fixture: Fixture, options: &ModelOptions) -> Result<Model, Error> {
 
 fn logits(model: &Model, inputs: &[f32]) -> Vec<f32> {
     let mut logits = vec![];
-    Classifier::logits(model, inputs, &mut logits).unwrap();
+    Classifier::logits(model, inputs.into(), &mut logits).unwrap();
     logits
 }
 
@@ -81,7 +81,7 @@ fn damaged_bytes_never_panic() {
             damaged[index] ^= flip;
             if let Ok(model) = Model::from_bytes(&damaged, "damaged") {
                 let inputs = values(model.features().min(1 << 16));
-                let _ = Classifier::logits(&model, &inputs, &mut vec![]);
+                let _ = Classifier::logits(&model, inputs[..].into(), &mut vec![]);
             }
         }
     }
@@ -326,7 +326,7 @@ fn any_batch_gives_the_same_bits() {
         for (inputs, aims) in inputs.chunks(3 * size).zip(aims.chunks(size)) {
             let mut out = LossGradient::default();
             let loss = LossKind::CrossEntropy.loss();
-            Classifier::loss_and_gradient(&model, inputs, aims, &loss, &mut out).unwrap();
+            Classifier::loss_and_gradient(&model, inputs.into(), aims, &loss, &mut out).unwrap();
             assert_eq!(out.logits.len(), aims.len() * 2);
             all.logits.extend(out.logits);
             all.loss.extend(out.loss);
@@ -386,7 +386,7 @@ fn batches_that_do_not_fit_are_refused() {
     let mut out = LossGradient::default();
     let mut run = |inputs: &[f32], aims: &[Aim]| {
         let loss = LossKind::Margin.loss();
-        Classifier::loss_and_gradient(&model, inputs, aims, &loss, &mut out)
+        Classifier::loss_and_gradient(&model, inputs.into(), aims, &loss, &mut out)
     };
     assert!(run(&[1.0; 4], &[Aim::untargeted(0)]).is_err());
     assert!(run(&[1.0; 3], &[]).is_err());

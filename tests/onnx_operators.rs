@@ -121,8 +121,14 @@ fn element_wise_operators() {
             .unwrap_or_else(|error| panic!("{}", error.one_line()));
         let inputs: Vec<f32> = case.at.iter().map(|x| *x as f32).collect();
         let mut out = LossGradient::default();
-        Classifier::loss_and_gradient(&model, &inputs, &[Aim::untargeted(0)], &total, &mut out)
-            .unwrap_or_else(|error| panic!("{}", error.one_line()));
+        Classifier::loss_and_gradient(
+            &model,
+            inputs[..].into(),
+            &[Aim::untargeted(0)],
+            &total,
+            &mut out,
+        )
+        .unwrap_or_else(|error| panic!("{}", error.one_line()));
         for (x, slope) in case.at.iter().zip(&out.gradient) {
             let width = 1e-6 * x.abs().max(1e-3);
             let expected =
@@ -151,7 +157,13 @@ fn clips_and_parametric_relus() {
     let model = Model::from_bytes(&fixture.bytes(), "clip").unwrap();
     let mut out = LossGradient::default();
     let inputs = [-3.0, -0.5, 0.5, 1.5, 2.0, 4.0];
-    Classifier::loss_and_gradient(&model, &inputs, &[Aim::untargeted(0)], &total, &mut out)
-        .unwrap();
+    Classifier::loss_and_gradient(
+        &model,
+        inputs[..].into(),
+        &[Aim::untargeted(0)],
+        &total,
+        &mut out,
+    )
+    .unwrap();
     assert_eq!(out.gradient, [0.0, 0.25, 1.0, 1.0, 0.0, 0.0]);
 }

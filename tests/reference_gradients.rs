@@ -105,7 +105,7 @@ impl OfOneSample for Model {
         loss: &Arc<dyn Loss>,
         out: &mut LossGradient,
     ) -> Result<(), Error> {
-        Classifier::loss_and_gradient(self, input, &[Aim::untargeted(0)], loss, out)
+        Classifier::loss_and_gradient(self, input.into(), &[Aim::untargeted(0)], loss, out)
     }
 }
 

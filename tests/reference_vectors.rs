@@ -58,7 +58,7 @@ impl Case {
 
     fn logits(&self, inputs: &[f32]) -> Vec<f32> {
         let mut logits = vec![];
-        Classifier::logits(self.model.inner(), inputs, &mut logits).unwrap();
+        Classifier::logits(self.model.inner(), inputs.into(), &mut logits).unwrap();
         logits
     }
 

@@ -8,7 +8,7 @@ use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::goal::Aim;
 use crate::loss::Loss;
-use crate::model::{Classifier, LossGradient, expect_len};
+use crate::model::{Batch, Classifier, LossGradient, expect_len};
 use crate::rng::{self, Stream};
 use crate::threat::{Region, Threat};
 
@@ -104,6 +104,7 @@ pub struct Target<'a, A: Access> {
     /// The logits of a point that is run alone.
     alone: Vec<f32>,
     aims: Vec<Aim>,
+    ids: Vec<usize>,
     access: PhantomData<A>,
 }
 
@@ -119,6 +120,7 @@ impl<'a, A: Access> Target<'a, A> {
             scratch: vec![],
             alone: vec![],
             aims: vec![],
+            ids: vec![],
             access: PhantomData,
         }
     }
@@ -226,7 +228,8 @@ impl<'a, A: Access> Target<'a, A> {
             return Ok(());
         }
         self.admit(slots, points, 1, 0)?;
-        self.session.model.logits(points, logits)?;
+        let batch = Batch { inputs: points, samples: &self.ids };
+        self.session.model.logits(batch, logits)?;
         self.expect_answer("logits", logits.len(), slots.len() * self.classes())?;
         self.remember(slots, points, logits)
     }
@@ -235,7 +238,7 @@ impl<'a, A: Access> Target<'a, A> {
         self.session.query_limit.unwrap_or(u64::MAX)
     }
 
-    /// Counts a query, or refuses it before it costs anything. A slot may occur more than once.
+    /// Counts a query and notes whose it is, or refuses it before it costs anything. A slot may occur more than once.
     fn admit(
         &mut self,
         slots: &[usize],
@@ -261,6 +264,8 @@ impl<'a, A: Access> Target<'a, A> {
             self.outcomes[slot].forward += forward;
             self.outcomes[slot].backward += backward;
         }
+        self.ids.clear();
+        self.ids.extend(slots.iter().map(|&slot| self.samples[slot].id));
         Ok(())
     }
 
@@ -289,7 +294,7 @@ impl<'a, A: Access> Target<'a, A> {
                 if known.success && distance >= known.distance {
                     continue;
                 }
-                success = self.confirm(aim, point)?;
+                success = self.confirm(slot, point)?;
                 if !success && self.outcomes[slot].success {
                     continue;
                 }
@@ -306,11 +311,12 @@ impl<'a, A: Access> Target<'a, A> {
     /// Whether a success also is one when the model runs on the point alone, as the judge will run it: an attack must
     /// not stop at a point that only the last bits of a batch put over the boundary. The pass is not the attacker's
     /// and is not counted.
-    fn confirm(&mut self, aim: Aim, point: &[f32]) -> Result<bool> {
-        let model = self.session.model;
-        model.logits_alone(point, &mut self.alone)?;
+    fn confirm(&mut self, slot: usize, point: &[f32]) -> Result<bool> {
+        let (model, sample) = (self.session.model, &self.samples[slot]);
+        let row = Batch { inputs: point, samples: &[sample.id] };
+        model.logits_alone(row, &mut self.alone)?;
         self.expect_answer("logits", self.alone.len(), self.classes())?;
-        Ok(self.alone.iter().all(|z| z.is_finite()) && aim.is_met(&self.alone))
+        Ok(self.alone.iter().all(|z| z.is_finite()) && sample.aim.is_met(&self.alone))
     }
 }
 
@@ -360,7 +366,8 @@ impl Target<'_, Gradient> {
         self.admit(slots, points, 1, 1)?;
         self.aims.clear();
         self.aims.extend(slots.iter().map(|&slot| self.samples[slot].aim));
-        self.session.model.loss_and_gradient(points, &self.aims, loss, out)?;
+        let batch = Batch { inputs: points, samples: &self.ids };
+        self.session.model.loss_and_gradient(batch, &self.aims, loss, out)?;
         self.expect_answer("logits", out.logits.len(), slots.len() * self.classes())?;
         self.expect_answer("losses", out.loss.len(), slots.len())?;
         self.expect_answer("gradient values", out.gradient.len(), points.len())?;

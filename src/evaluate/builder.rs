@@ -14,7 +14,7 @@ use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::goal::Aim;
 use crate::loss::LossKind;
-use crate::model::{Classifier, LossGradient};
+use crate::model::{Batch, Classifier, LossGradient};
 use crate::norm::Norm;
 use crate::threat::{Bounds, Threat};
 
@@ -259,7 +259,7 @@ impl<'a> Evaluation<'a> {
         if self.threats.is_empty() || self.attacks.is_empty() {
             return Ok(());
         }
-        let first = data.sample(0);
+        let first = Batch { inputs: data.sample(0), samples: &[data.id(0)] };
         self.model.logits(first, &mut vec![])?;
         if self.attacks.iter().any(|attack| attack.access() == Gradient::NAME) {
             let (aim, loss) = (Aim::untargeted(data.labels()[0]), LossKind::default().loss());

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::goal::{Aim, argmax};
-use crate::model::{Classifier, expect_len};
+use crate::model::{Batch, Classifier, expect_len};
 use crate::threat::Region;
 
 use super::results::Adversarial;
@@ -20,7 +20,8 @@ impl Judge<'_> {
     /// When the model cannot be run, or [`Error::NonFiniteLogit`].
     pub(super) fn logits(&self, sample: usize, point: &[f32]) -> Result<Vec<f32>> {
         let mut logits = Vec::with_capacity(self.model.classes());
-        self.model.logits_alone(point, &mut logits)?;
+        let row = Batch { inputs: point, samples: &[sample] };
+        self.model.logits_alone(row, &mut logits)?;
         expect_len(self.model, "logits", logits.len(), self.model.classes())?;
         match logits.iter().position(|z| !z.is_finite()) {
             Some(class) => Err(Error::NonFiniteLogit { sample, class, value: logits[class] }),

@@ -9,7 +9,7 @@ use super::difference::{Difference, Line};
 use crate::error::{Error, Result};
 use crate::goal::Aim;
 use crate::loss::Loss;
-use crate::model::{Classifier, LossGradient, expect_len};
+use crate::model::{Batch, Classifier, LossGradient, expect_len};
 use crate::rng::stream;
 
 /// How [`audit_gradient`] looks at a model.
@@ -111,14 +111,15 @@ pub struct GradientAudit {
 /// [`Error::Parameter`] for options out of range; [`Error::Data`] for inputs or aims that do not fit the model, values
 /// that are not finite and a loss whose gradient is not; [`Error::NonFiniteLogit`] at a sample, or near it at too many
 /// widths to do without; [`Error::NonFiniteGradient`]; what the model returns when it cannot be run or differentiated.
-pub fn audit_gradient(
+pub fn audit_gradient<'a>(
     model: &dyn Classifier,
-    inputs: &[f32],
+    batch: impl Into<Batch<'a>>,
     aims: &[Aim],
     loss: &Arc<dyn Loss>,
     options: &AuditOptions,
 ) -> Result<GradientAudit> {
     options.validate()?;
+    let Batch { inputs, samples } = batch.into();
     expect_fit(model, inputs, aims)?;
     let features = model.features();
     let mut audit = GradientAudit { samples: aims.len(), ..GradientAudit::default() };
@@ -127,7 +128,8 @@ pub fn audit_gradient(
     let batch = model.preferred_batch().max(1);
     let batches = inputs.chunks(batch * features).zip(aims.chunks(batch));
     for (first, (inputs, aims)) in (0..).step_by(batch).zip(batches) {
-        model.loss_and_gradient(inputs, aims, loss, &mut out)?;
+        let ids = samples.get(first..first + aims.len()).unwrap_or_default();
+        model.loss_and_gradient(Batch { inputs, samples: ids }, aims, loss, &mut out)?;
         expect_len(model, "logits", out.logits.len(), aims.len() * model.classes())?;
         expect_len(model, "gradient", out.gradient.len(), inputs.len())?;
         let rows = inputs.chunks_exact(features).zip(out.gradient.chunks_exact(features));
@@ -135,7 +137,8 @@ pub fn audit_gradient(
         for (row, (((input, gradient), logits), aim)) in rows.zip(aims).enumerate() {
             let sample = first + row;
             expect_finite(sample, logits, gradient)?;
-            let line = Line { model, loss, sample, input, aim: *aim, gradient };
+            let id = ids.get(row).copied();
+            let line = Line { model, loss, sample, id, input, aim: *aim, gradient };
             for error in audit.add(&line, options)? {
                 if audit.worst_sample.is_none() || error > audit.worst_relative_error {
                     audit.worst_relative_error = error;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 use crate::goal::Aim;
 use crate::loss::Loss;
-use crate::model::{Classifier, expect_len};
+use crate::model::{Batch, Classifier, expect_len};
 
 /// How many widths are tried, each a quarter of the one before.
 const WIDTHS: usize = 8;
@@ -32,6 +32,8 @@ pub(super) struct Line<'a> {
     pub loss: &'a Arc<dyn Loss>,
     /// The sample's index, for messages.
     pub sample: usize,
+    /// Its index in the data set, if it belongs to one.
+    pub id: Option<usize>,
     pub input: &'a [f32],
     pub aim: Aim,
     /// The gradient under audit.
@@ -82,7 +84,8 @@ impl Line<'_> {
             inputs.extend(moved(-width));
         }
         let mut logits = vec![];
-        self.model.logits(&inputs, &mut logits)?;
+        let samples = self.id.map_or(vec![], |id| vec![id; 2 * WIDTHS + 1]);
+        self.model.logits(Batch { inputs: &inputs, samples: &samples }, &mut logits)?;
         let (rows, classes) = (2 * WIDTHS + 1, self.model.classes());
         expect_len(self.model, "logits", logits.len(), rows * classes)?;
 

@@ -28,6 +28,22 @@ pub struct ModelInfo {
     pub notes: Vec<(String, String)>,
 }
 
+/// Points to run: rows of one sample's features each, and which samples they are variants of.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch<'a> {
+    /// `rows x features`.
+    pub inputs: &'a [f32],
+    /// The index in the data set of each row's sample, by which a model finds what else it is given of that sample.
+    /// Empty for points that belong to no data set.
+    pub samples: &'a [usize],
+}
+
+impl<'a> From<&'a [f32]> for Batch<'a> {
+    fn from(inputs: &'a [f32]) -> Self {
+        Self { inputs, samples: &[] }
+    }
+}
+
 /// A batch's logits, losses and input gradients, each row-major; reused from call to call.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LossGradient {
@@ -61,18 +77,18 @@ pub trait Classifier: Debug + Send + Sync {
         self.info().classes
     }
 
-    /// Writes the logits of `inputs` (`samples x features`) into `logits` (`samples x classes`, resized).
+    /// Writes the logits of a batch into `logits` (`rows x classes`, resized).
     ///
     /// # Errors
     /// When the model cannot be run.
-    fn logits(&self, inputs: &[f32], logits: &mut Vec<f32>) -> Result<()>;
+    fn logits(&self, batch: Batch<'_>, logits: &mut Vec<f32>) -> Result<()>;
 
-    /// Writes the logits of one sample, run on its own as a deployed model would run it: what a judge believes.
+    /// Writes the logits of one row, run on its own as a deployed model would run it: what a judge believes.
     ///
     /// # Errors
     /// As [`logits`](Self::logits).
-    fn logits_alone(&self, input: &[f32], logits: &mut Vec<f32>) -> Result<()> {
-        self.logits(input, logits)
+    fn logits_alone(&self, row: Batch<'_>, logits: &mut Vec<f32>) -> Result<()> {
+        self.logits(row, logits)
     }
 
     /// How many samples are worth running together: fewer leave it idle, more only take memory.
@@ -80,13 +96,13 @@ pub trait Classifier: Debug + Send + Sync {
         1
     }
 
-    /// Writes logits, losses and input gradients of `inputs` (`samples x features`) into `out`; one aim per sample.
+    /// Writes logits, losses and input gradients of a batch into `out`; one aim per row.
     ///
     /// # Errors
     /// When the model cannot be run or differentiated.
     fn loss_and_gradient(
         &self,
-        inputs: &[f32],
+        batch: Batch<'_>,
         aims: &[Aim],
         loss: &Arc<dyn Loss>,
         out: &mut LossGradient,

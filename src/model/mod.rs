@@ -13,6 +13,6 @@ mod refuse;
 mod runner;
 
 pub(crate) use classifier::expect_len;
-pub use classifier::{Classifier, LossGradient, ModelInfo};
+pub use classifier::{Batch, Classifier, LossGradient, ModelInfo};
 pub use onnx::Model;
 pub use options::{ModelOptions, Preprocessing};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ndarray::{Array1, Array2, ArrayD, ArrayViewD};
 use sha2::{Digest, Sha256};
 
-use super::classifier::{Classifier, LossGradient, ModelInfo};
+use super::classifier::{Batch, Classifier, LossGradient, ModelInfo};
 use super::graph::Graph;
 use super::job::{Backward, Job};
 use super::logits::{Logits, Tail};
@@ -98,7 +98,7 @@ impl Model {
     /// [`Error::Data`] when the shape does not fit; [`Error::Model`] when the model cannot be run.
     pub fn logits(&self, inputs: ArrayViewD<'_, f32>) -> Result<Array2<f32>> {
         let mut logits = vec![];
-        Classifier::logits(self, &self.flat(&inputs)?, &mut logits)?;
+        Classifier::logits(self, self.flat(&inputs)?[..].into(), &mut logits)?;
         let shape = (inputs.shape()[0], self.info.classes);
         Array2::from_shape_vec(shape, logits).map_err(|error| self.misfit(error.to_string()))
     }
@@ -109,7 +109,7 @@ impl Model {
     /// As [`logits`](Self::logits).
     pub fn predict(&self, inputs: ArrayViewD<'_, f32>) -> Result<Vec<usize>> {
         let mut logits = vec![];
-        Classifier::logits(self, &self.flat(&inputs)?, &mut logits)?;
+        Classifier::logits(self, self.flat(&inputs)?[..].into(), &mut logits)?;
         Ok(logits.chunks_exact(self.info.classes).map(argmax).collect())
     }
 
@@ -124,7 +124,7 @@ impl Model {
         loss: &Arc<dyn Loss>,
     ) -> Result<(Array1<f32>, ArrayD<f32>)> {
         let mut out = LossGradient::default();
-        Classifier::loss_and_gradient(self, &self.flat(&inputs)?, aims, loss, &mut out)?;
+        Classifier::loss_and_gradient(self, self.flat(&inputs)?[..].into(), aims, loss, &mut out)?;
         let gradient = ArrayD::from_shape_vec(inputs.raw_dim(), out.gradient)
             .map_err(|error| self.misfit(error.to_string()))?;
         Ok((out.loss.into(), gradient))
@@ -171,16 +171,18 @@ impl Classifier for Model {
         self.info.notes.iter().cloned().chain(one_by_one).collect()
     }
 
-    fn logits(&self, inputs: &[f32], logits: &mut Vec<f32>) -> Result<()> {
+    fn logits(&self, batch: Batch<'_>, logits: &mut Vec<f32>) -> Result<()> {
+        let inputs = batch.inputs;
         let rows = self.rows(inputs)?;
         logits.resize(rows * self.info.classes, 0.0);
         self.runner.run(Job { rows, inputs, logits, backward: None })
     }
 
-    fn logits_alone(&self, input: &[f32], logits: &mut Vec<f32>) -> Result<()> {
-        let rows = self.rows(input)?;
+    fn logits_alone(&self, row: Batch<'_>, logits: &mut Vec<f32>) -> Result<()> {
+        let inputs = row.inputs;
+        let rows = self.rows(inputs)?;
         logits.resize(rows * self.info.classes, 0.0);
-        self.runner.run_singly(Job { rows, inputs: input, logits, backward: None })
+        self.runner.run_singly(Job { rows, inputs, logits, backward: None })
     }
 
     fn preferred_batch(&self) -> usize {
@@ -189,11 +191,12 @@ impl Classifier for Model {
 
     fn loss_and_gradient(
         &self,
-        inputs: &[f32],
+        batch: Batch<'_>,
         aims: &[Aim],
         loss: &Arc<dyn Loss>,
         out: &mut LossGradient,
     ) -> Result<()> {
+        let inputs = batch.inputs;
         let rows = self.rows(inputs)?;
         let classes = self.info.classes;
         if aims.len() != rows {

@@ -7,7 +7,8 @@ use ironbound::attack::{
     Target,
 };
 use ironbound::{
-    Aim, Bounds, Classifier, Error, Loss, LossGradient, ModelInfo, Norm, Result, Threat, stream,
+    Aim, Batch, Bounds, Classifier, Error, Loss, LossGradient, ModelInfo, Norm, Result, Threat,
+    stream,
 };
 use rand::RngExt;
 use serde::Serialize;
@@ -308,26 +309,26 @@ impl Classifier for Fickle {
         self.0.info()
     }
 
-    fn logits(&self, inputs: &[f32], logits: &mut Vec<f32>) -> Result<()> {
+    fn logits(&self, batch: Batch<'_>, logits: &mut Vec<f32>) -> Result<()> {
         logits.clear();
-        inputs.chunks(self.features()).for_each(|_| logits.extend([0.0, 1.0]));
+        batch.inputs.chunks(self.features()).for_each(|_| logits.extend([0.0, 1.0]));
         Ok(())
     }
 
-    fn logits_alone(&self, _: &[f32], logits: &mut Vec<f32>) -> Result<()> {
+    fn logits_alone(&self, _: Batch<'_>, logits: &mut Vec<f32>) -> Result<()> {
         *logits = vec![1.0, 0.0];
         Ok(())
     }
 
     fn loss_and_gradient(
         &self,
-        inputs: &[f32],
+        batch: Batch<'_>,
         aims: &[Aim],
         loss: &Arc<dyn Loss>,
         out: &mut LossGradient,
     ) -> Result<()> {
-        self.0.loss_and_gradient(inputs, aims, loss, out)?;
-        self.logits(inputs, &mut out.logits)
+        self.0.loss_and_gradient(batch, aims, loss, out)?;
+        self.logits(batch, &mut out.logits)
     }
 }
 

@@ -4,7 +4,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use ironbound::attack::Session;
-use ironbound::{Aim, Cancel, Classifier, Loss, LossGradient, ModelInfo, Result, Threat, stream};
+use ironbound::{
+    Aim, Batch, Cancel, Classifier, Loss, LossGradient, ModelInfo, Result, Threat, stream,
+};
 use rand::RngExt;
 
 type Forward = Box<dyn Fn(&[f32]) -> Vec<f32> + Send + Sync>;
@@ -125,29 +127,29 @@ impl Classifier for Toy {
         &self.info
     }
 
-    fn logits(&self, inputs: &[f32], logits: &mut Vec<f32>) -> Result<()> {
-        self.record(false, inputs);
+    fn logits(&self, batch: Batch<'_>, logits: &mut Vec<f32>) -> Result<()> {
+        self.record(false, batch.inputs);
         logits.clear();
-        inputs.chunks(self.features()).for_each(|x| logits.extend((self.forward)(x)));
+        batch.inputs.chunks(self.features()).for_each(|x| logits.extend((self.forward)(x)));
         Ok(())
     }
 
-    fn logits_alone(&self, input: &[f32], logits: &mut Vec<f32>) -> Result<()> {
+    fn logits_alone(&self, row: Batch<'_>, logits: &mut Vec<f32>) -> Result<()> {
         // Not recorded: confirmations are no queries of the attack.
-        *logits = (self.forward)(input);
+        *logits = (self.forward)(row.inputs);
         Ok(())
     }
 
     fn loss_and_gradient(
         &self,
-        inputs: &[f32],
+        batch: Batch<'_>,
         aims: &[Aim],
         loss: &Arc<dyn Loss>,
         out: &mut LossGradient,
     ) -> Result<()> {
-        self.record(true, inputs);
+        self.record(true, batch.inputs);
         *out = LossGradient::default();
-        for (x, &aim) in inputs.chunks(self.features()).zip(aims) {
+        for (x, &aim) in batch.inputs.chunks(self.features()).zip(aims) {
             let logits = (self.forward)(x);
             let mut cotangent = vec![0.0; logits.len()];
             out.loss.push(loss.value_and_gradient(&logits, aim, &mut cotangent));

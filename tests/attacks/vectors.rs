@@ -80,7 +80,7 @@ fn cleverhans_simple_model() {
         let clean = floats(&case["x"]);
         let aim = Aim::untargeted(case["y"].as_u64().unwrap() as usize);
         let (mut out, loss): (_, Arc<dyn Loss>) = (LossGradient::default(), Arc::new(CrossEntropy));
-        model.loss_and_gradient(&clean, &[aim], &loss, &mut out).unwrap();
+        model.loss_and_gradient(clean[..].into(), &[aim], &loss, &mut out).unwrap();
         assert_close(&out.logits, &floats(&case["logits"]), 1e-6);
         assert_close(&out.loss, &[number(&case["cross_entropy"]) as f32], 1e-6);
         assert_close(&out.gradient, &floats(&case["gradient"]), 1e-6);
@@ -110,7 +110,9 @@ fn pgd_follows_the_textbook_loop() {
         let mut out = LossGradient::default();
         let (mut x, mut velocity) = (clean.map(f64::from), [0.0; 2]);
         for _ in 0..steps {
-            model.loss_and_gradient(&x.map(|x| x as f32), &[aim], &loss, &mut out).unwrap();
+            model
+                .loss_and_gradient(x.map(|x| x as f32)[..].into(), &[aim], &loss, &mut out)
+                .unwrap();
             let g = [0, 1].map(|i| f64::from(out.gradient[i]));
             velocity = if momentum > 0.0 {
                 [0, 1].map(|i| momentum * velocity[i] + g[i] / (g[0].abs() + g[1].abs()))

@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use ironbound::{Aim, Classifier, Dataset, Error, Loss, LossGradient, ModelInfo, Result, stream};
+use ironbound::{
+    Aim, Batch, Classifier, Dataset, Error, Loss, LossGradient, ModelInfo, Result, stream,
+};
 use rand::RngExt;
 
 /// `logits = W x + b`, per sample.
@@ -53,9 +55,9 @@ impl Classifier for Linear {
         &self.info
     }
 
-    fn logits(&self, inputs: &[f32], logits: &mut Vec<f32>) -> Result<()> {
+    fn logits(&self, batch: Batch<'_>, logits: &mut Vec<f32>) -> Result<()> {
         let features = self.features();
-        if !inputs.len().is_multiple_of(features) {
+        if !batch.inputs.len().is_multiple_of(features) {
             return Err(Error::Model {
                 model: "linear".into(),
                 problem: "ragged".into(),
@@ -63,18 +65,18 @@ impl Classifier for Linear {
             });
         }
         logits.clear();
-        inputs.chunks_exact(features).for_each(|x| logits.extend(self.one(x)));
+        batch.inputs.chunks_exact(features).for_each(|x| logits.extend(self.one(x)));
         Ok(())
     }
 
     fn loss_and_gradient(
         &self,
-        inputs: &[f32],
+        batch: Batch<'_>,
         aims: &[Aim],
         loss: &Arc<dyn Loss>,
         out: &mut LossGradient,
     ) -> Result<()> {
-        self.logits(inputs, &mut out.logits)?;
+        self.logits(batch, &mut out.logits)?;
         out.loss.clear();
         out.gradient.clear();
         let mut upstream = vec![0.0; self.classes()];

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use ironbound::{Aim, Classifier, Error, Loss, LossGradient, Model, ModelInfo, argmax};
+use ironbound::{Aim, Batch, Classifier, Error, Loss, LossGradient, Model, ModelInfo, argmax};
 
 #[derive(Debug)]
 pub struct Recorder {
@@ -27,7 +27,7 @@ impl Recorder {
     /// The predictions, without recording.
     pub fn predict(&self, inputs: &[f32]) -> Vec<usize> {
         let mut logits = vec![];
-        Classifier::logits(&self.model, inputs, &mut logits).unwrap();
+        Classifier::logits(&self.model, inputs.into(), &mut logits).unwrap();
         logits.chunks_exact(self.model.classes()).map(argmax).collect()
     }
 }
@@ -37,22 +37,22 @@ impl Classifier for Recorder {
         self.model.info()
     }
 
-    fn logits(&self, inputs: &[f32], logits: &mut Vec<f32>) -> Result<(), Error> {
-        *self.last.lock().unwrap() = inputs.to_vec();
-        Classifier::logits(&self.model, inputs, logits)
+    fn logits(&self, batch: Batch<'_>, logits: &mut Vec<f32>) -> Result<(), Error> {
+        *self.last.lock().unwrap() = batch.inputs.to_vec();
+        Classifier::logits(&self.model, batch, logits)
     }
 
-    fn logits_alone(&self, input: &[f32], logits: &mut Vec<f32>) -> Result<(), Error> {
-        self.model.logits_alone(input, logits)
+    fn logits_alone(&self, row: Batch<'_>, logits: &mut Vec<f32>) -> Result<(), Error> {
+        self.model.logits_alone(row, logits)
     }
 
     fn loss_and_gradient(
         &self,
-        inputs: &[f32],
+        batch: Batch<'_>,
         aims: &[Aim],
         loss: &Arc<dyn Loss>,
         out: &mut LossGradient,
     ) -> Result<(), Error> {
-        Classifier::loss_and_gradient(&self.model, inputs, aims, loss, out)
+        Classifier::loss_and_gradient(&self.model, batch, aims, loss, out)
     }
 }
