@@ -42,7 +42,10 @@ pub use evaluate::{Evaluation, Observer, Results};
 pub use goal::{Aim, Goal, argmax};
 pub use grad::{AuditOptions, GradientAudit, audit_gradient, gradient_rules};
 pub use loss::{CrossEntropy, Loss, LossKind, Margin};
-pub use model::{Batch, Classifier, LossGradient, Model, ModelInfo, ModelOptions, Preprocessing};
+pub use model::{
+    Batch, Bound, Classifier, Given, LossGradient, Model, ModelInfo, ModelOptions, Preprocessing,
+    SampleArray, SampleArrays,
+};
 pub use norm::{Norm, Radius};
 pub use report::Report;
 pub use rng::{Stream, stream};

@@ -308,12 +308,12 @@ fn inputs_that_cannot_be_attacked_are_refused() {
         .node("Identity", &["tokens"], "y", &[])
         .output("y", &["N", "3"]);
     refused(load(ints), &["`tokens`", "floating-point"]);
-    let two = Fixture::default()
+    let constant = Fixture::default()
         .input("x", &["N", "3"])
-        .input("threshold", &["N", "3"])
-        .node("Add", &["x", "threshold"], "y", &[])
-        .output("y", &["N", "3"]);
-    refused(load(two), &["`threshold`"]);
+        .floats("c", &[1, 3], &[1.0; 3])
+        .node("Relu", &["c"], "y", &[])
+        .output("y", &["1", "3"]);
+    refused(load(constant), &["`y` does not depend on input `x`"]);
 }
 
 #[test]

@@ -73,10 +73,13 @@ pub(crate) struct Args {
     /// The arrays of the data file that hold samples and classes
     #[arg(long, value_name = "X,Y", default_value = "x,y")]
     pub(crate) keys: String,
-    /// The model's input to attack [default: the first]
+    /// The model's input to attack, or an inner tensor such as an embedding [default: the first input of floats]
     #[arg(long, value_name = "NAME")]
     pub(crate) input: Option<String>,
-    /// The model's output with the scores [default: the first]
+    /// The value of another input, where it is the same for all samples; other inputs take the data's array of their name
+    #[arg(long, value_name = "NAME=V[,V...]", allow_hyphen_values = true)]
+    pub(crate) constant: Vec<String>,
+    /// The model's output with the scores or labels, or an inner tensor [default: the first output]
     #[arg(long, value_name = "NAME")]
     pub(crate) output: Option<String>,
     /// Look for this class instead of any wrong one

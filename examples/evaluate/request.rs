@@ -48,6 +48,7 @@ impl<'a> Request<'a> {
                 reverse_channels: args.reverse_channels,
                 channel_axis: args.channel_axis,
             },
+            constants: args.constant.iter().map(|text| constant(text)).collect::<Result<_>>()?,
             input_shape: (!args.input_shape.is_empty()).then(|| args.input_shape.clone()),
             ..ModelOptions::default()
         };
@@ -69,7 +70,12 @@ impl<'a> Request<'a> {
                 std::fs::metadata(data)
                     .map_err(|source| Error::Io { path: data.clone(), source })?;
                 let model = Model::load_with(model, &self.options)?;
-                let data = Dataset::npz_with_keys(data, self.keys.0, self.keys.1)?;
+                let data = Dataset::npz_with_arrays(
+                    data,
+                    self.keys.0,
+                    self.keys.1,
+                    &model.further_inputs(),
+                )?;
                 let data = match self.layout {
                     Some(layout) => data.with_layout(layout),
                     None => data,
@@ -135,6 +141,18 @@ fn bounds(text: &str) -> Result<Bounds> {
     let pair = text.split_once(',').and_then(|(lower, upper)| number(lower).zip(number(upper)));
     pair.map(|(lower, upper)| Bounds::Uniform(lower, upper))
         .ok_or_else(|| fault("bounds", text, "expected two numbers, such as 0,1, or none"))
+}
+
+/// Reads "name=0.5" and "name=1,0,0".
+fn constant(text: &str) -> Result<(String, Vec<f64>)> {
+    let (name, values) = text.split_once('=').unwrap_or_default();
+    let values: Option<Vec<f64>> = values
+        .split(',')
+        .map(|value| value.trim().parse().ok().filter(|v: &f64| v.is_finite()))
+        .collect();
+    values.filter(|_| !name.is_empty()).map(|values| (name.into(), values)).ok_or_else(|| {
+        fault("constant", text, "expected a name and numbers, such as threshold=0.5")
+    })
 }
 
 fn goal(text: &str) -> Result<Goal> {

@@ -1,6 +1,7 @@
 //! Labelled samples in memory.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use ndarray::{ArrayView, Dimension};
 use sha2::{Digest, Sha256};
@@ -8,6 +9,7 @@ use sha2::{Digest, Sha256};
 use super::npy::Shape;
 use super::shape::Layout;
 use crate::error::{Error, Result};
+use crate::model::{Given, SampleArray, SampleArrays};
 
 /// Labelled samples in memory.
 ///
@@ -35,6 +37,8 @@ pub struct Dataset {
     pub(super) sha256: String,
     pub(super) layout: Option<Layout>,
     pub(super) notes: Vec<(String, String)>,
+    /// Further arrays of the file, found by a sample's id.
+    pub(super) arrays: Arc<SampleArrays>,
 }
 
 /// Where an array came from, for messages.
@@ -114,6 +118,7 @@ impl Dataset {
             sha256,
             layout: None,
             notes: vec![],
+            arrays: Arc::default(),
         })
     }
 
@@ -196,6 +201,69 @@ impl Dataset {
         &self.notes
     }
 
+    /// Adds an array with one entry per sample, for a model that takes more than the attacked input. Its first axis
+    /// counts the samples.
+    ///
+    /// # Errors
+    /// [`Error::Data`] when it has another number of entries than there are samples.
+    pub fn with_array<D: Dimension>(
+        self,
+        name: &str,
+        array: ArrayView<'_, f64, D>,
+    ) -> Result<Self> {
+        self.with_stored(name, array.shape(), array.iter().copied().collect())
+    }
+
+    /// `axes` is the shape of all entries together.
+    pub(super) fn with_stored(
+        mut self,
+        name: &str,
+        axes: &[usize],
+        values: Vec<f64>,
+    ) -> Result<Self> {
+        let all = self.ids.iter().max().map_or(0, |last| last + 1);
+        let Some((_, shape)) = axes.split_first().filter(|(entries, _)| **entries == all) else {
+            let source = Source::new(self.path(), name);
+            return Err(source.refuse(format!(
+                "has shape {}, but its first axis must count the {all} samples",
+                Shape(axes)
+            )));
+        };
+        let array = SampleArray { shape: shape.to_vec(), values };
+        Arc::make_mut(&mut self.arrays).insert(name.into(), array);
+        Ok(self)
+    }
+
+    /// The data set as a model sees it that takes more than the attacked input: see
+    /// [`Classifier::bind`](crate::Classifier::bind).
+    #[must_use]
+    pub fn given(&self) -> Given<'_> {
+        Given {
+            file: self.path(),
+            ids: &self.ids,
+            name: &self.x_source.key,
+            shape: &self.shape,
+            x: &self.x,
+            arrays: &self.arrays,
+        }
+    }
+
+    /// The same samples with other values, of shape `samples x shape`.
+    pub(crate) fn with_values(&self, shape: Vec<usize>, x: Vec<f32>) -> Self {
+        Self {
+            x,
+            shape,
+            y: self.y.clone(),
+            ids: self.ids.clone(),
+            x_source: self.x_source.clone(),
+            y_source: self.y_source.clone(),
+            sha256: self.sha256.clone(),
+            layout: None,
+            notes: self.notes.clone(),
+            arrays: Arc::clone(&self.arrays),
+        }
+    }
+
     /// The samples from the `offset`-th on, at most `limit` of them (all, when none is given). They keep their ids.
     ///
     /// # Errors
@@ -220,6 +288,7 @@ impl Dataset {
             sha256: self.sha256.clone(),
             layout: self.layout,
             notes: self.notes.clone(),
+            arrays: Arc::clone(&self.arrays),
         })
     }
 }

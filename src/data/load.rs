@@ -34,6 +34,31 @@ impl Dataset {
         Self::npz_from_bytes(&file, &bytes, x_key, y_key)
     }
 
+    /// Reads an npz file as [`npz_with_keys`](Self::npz_with_keys) does, and from it the arrays that a model takes
+    /// besides the attacked input, such as [`Model::further_inputs`](crate::Model::further_inputs) names. Keys that the
+    /// file lacks are left out.
+    ///
+    /// # Errors
+    /// As for [`npz_with_keys`](Self::npz_with_keys); also [`Error::Data`] for an array whose first axis does not count the
+    /// samples.
+    pub fn npz_with_arrays(
+        path: impl AsRef<Path>,
+        x_key: &str,
+        y_key: &str,
+        arrays: &[&str],
+    ) -> Result<Self> {
+        let (file, bytes) = open(path.as_ref())?;
+        let mut data = Self::npz_from_bytes(&file, &bytes, x_key, y_key)?;
+        let mut npz = Npz::new(&file, &bytes)?;
+        for key in arrays.iter().filter(|key| **key != x_key) {
+            if npz.has(key) {
+                let array: Array<f64> = npz.array(key)?;
+                data = data.with_stored(key, &array.shape, array.values)?;
+            }
+        }
+        Ok(data)
+    }
+
     /// Reads the bytes of an npz file, which messages and reports call `file`: see [`npz_with_keys`](Self::npz_with_keys).
     ///
     /// # Errors

@@ -25,6 +25,11 @@ impl<'a> Npz<'a> {
         Ok(Self { file: file.into(), archive })
     }
 
+    /// Whether there is an array saved as `key`.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.archive.index_for_name(&format!("{key}.npy")).is_some()
+    }
+
     /// Reads the array saved as `key`.
     pub(super) fn array<T: Value>(&mut self, key: &str) -> Result<Array<T>> {
         let Some(index) = self.archive.index_for_name(&format!("{key}.npy")) else {

@@ -150,6 +150,15 @@ impl<'a> Evaluation<'a> {
     }
 
     fn run_here(&self) -> Result<Results> {
+        let Some(bound) = self.model.bind(&self.data.given())? else { return self.run_bound() };
+        let attacked = bound.inputs.map(|(shape, values)| self.data.with_values(shape, values));
+        let model = &*bound.model;
+        let data = attacked.as_ref().unwrap_or(self.data);
+        Evaluation { model, data, ..self.clone() }.run_bound()
+    }
+
+    /// Runs it on a model that lacks nothing.
+    fn run_bound(&self) -> Result<Results> {
         let data = self.data()?;
         self.validate(&data)?;
         let samples = self.samples(&data)?;

@@ -3,6 +3,8 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use super::bound::Bound;
+use super::given::Given;
 use crate::error::{Error, Result};
 use crate::goal::Aim;
 use crate::loss::Loss;
@@ -14,12 +16,16 @@ pub struct ModelInfo {
     pub path: String,
     /// SHA-256 of the file's bytes, lower-case hexadecimal.
     pub sha256: String,
-    /// The attacked input's name.
+    /// The name of the attacked input or inner tensor.
     pub input: String,
     /// The output that holds the logits (or probabilities).
     pub output: String,
+    /// The tensor whose values are the attacked scores: the output, or one upstream of it.
+    pub logits: String,
     /// The shape of one sample, without the batch axis.
     pub shape: Vec<usize>,
+    /// The version of ONNX's operator set that the file states; 0 for none.
+    pub opset: i64,
     /// How many classes the logits have.
     pub classes: usize,
     /// How the file was loaded: the [`ModelOptions`](crate::ModelOptions), null for a classifier of one's own.
@@ -89,6 +95,15 @@ pub trait Classifier: Debug + Send + Sync {
     /// As [`logits`](Self::logits).
     fn logits_alone(&self, row: Batch<'_>, logits: &mut Vec<f32>) -> Result<()> {
         self.logits(row, logits)
+    }
+
+    /// Finds what the model takes of a data set besides the attacked input; none when it takes nothing else.
+    ///
+    /// # Errors
+    /// [`Error::Data`], naming the input, when the data set lacks it.
+    fn bind<'a>(&'a self, given: &Given<'_>) -> Result<Option<Bound<'a>>> {
+        let _ = given;
+        Ok(None)
     }
 
     /// How many samples are worth running together: fewer leave it idle, more only take memory.

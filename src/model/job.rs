@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::given::SampleArray;
 use super::plan::Kind;
 use crate::goal::Aim;
 use crate::loss::Loss;
@@ -12,10 +13,28 @@ pub(super) struct Job<'a> {
     pub rows: usize,
     /// `rows x features`.
     pub inputs: &'a [f32],
+    /// What else the model takes of each row's sample.
+    pub others: Others<'a>,
     /// `rows x classes`.
     pub logits: &'a mut [f32],
     /// The backward pass, if it is wanted.
     pub backward: Option<Backward<'a>>,
+}
+
+/// What a model takes of a data set besides the attacked input.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Others<'a> {
+    /// One per input, in the graph's order; none where the model takes the attacked input alone.
+    pub arrays: &'a [&'a SampleArray],
+    /// One per row: the index in the data set of its sample.
+    pub samples: &'a [usize],
+}
+
+impl<'a> Others<'a> {
+    fn split(self, rows: usize) -> (Self, Self) {
+        let (samples, rest) = self.samples.split_at_checked(rows).unwrap_or_default();
+        (Self { samples, ..self }, Self { samples: rest, ..self })
+    }
 }
 
 /// What a backward pass takes and gives.
@@ -52,13 +71,20 @@ impl<'a> Job<'a> {
         let features = self.inputs.len() / self.rows;
         let classes = self.logits.len() / self.rows;
         let (inputs, rest_inputs) = self.inputs.split_at(rows * features);
+        let (others, rest_others) = self.others.split(rows);
         let (logits, rest_logits) = self.logits.split_at_mut(rows * classes);
         let (backward, rest_backward) =
             self.backward.map(|backward| backward.split(rows, features)).unzip();
         let rest = self.rows - rows;
         (
-            Self { rows, inputs, logits, backward },
-            Self { rows: rest, inputs: rest_inputs, logits: rest_logits, backward: rest_backward },
+            Self { rows, inputs, others, logits, backward },
+            Self {
+                rows: rest,
+                inputs: rest_inputs,
+                others: rest_others,
+                logits: rest_logits,
+                backward: rest_backward,
+            },
         )
     }
 }
@@ -78,9 +104,11 @@ impl Backward<'_> {
 
 /// An owned batch.
 #[derive(Clone, Debug)]
-pub(super) struct Rows {
+pub(super) struct Rows<'a> {
     rows: usize,
     inputs: Vec<f32>,
+    arrays: &'a [&'a SampleArray],
+    samples: Vec<usize>,
     logits: Vec<f32>,
     loss: Option<Arc<dyn Loss>>,
     aims: Vec<Aim>,
@@ -88,10 +116,10 @@ pub(super) struct Rows {
     gradient: Vec<f32>,
 }
 
-impl Rows {
+impl<'a> Rows<'a> {
     /// `rows` rows that repeat those of `job`, each value changed by `change(value, row, feature)`.
     pub(super) fn cycle(
-        job: &Job<'_>,
+        job: &Job<'a>,
         rows: usize,
         change: impl Fn(f32, usize, usize) -> f32,
     ) -> Self {
@@ -104,10 +132,13 @@ impl Rows {
         }
         let backward = job.backward.as_ref();
         let aims = backward.map_or(&[][..], |backward| backward.aims);
+        let samples = job.others.samples.iter().copied().cycle().take(rows);
         let wanted = if backward.is_some() { rows } else { 0 };
         Self {
             rows,
             inputs,
+            arrays: job.others.arrays,
+            samples: if job.others.samples.is_empty() { vec![] } else { samples.collect() },
             logits: vec![0.0; rows * classes],
             loss: backward.map(|backward| Arc::clone(backward.loss)),
             aims: aims.iter().copied().cycle().take(wanted).collect(),
@@ -123,7 +154,8 @@ impl Rows {
             losses: &mut self.losses,
             gradient: &mut self.gradient,
         });
-        Job { rows: self.rows, inputs: &self.inputs, logits: &mut self.logits, backward }
+        let others = Others { arrays: self.arrays, samples: &self.samples };
+        Job { rows: self.rows, inputs: &self.inputs, others, logits: &mut self.logits, backward }
     }
 
     /// Copies the results of the first rows into a job's slices.
@@ -157,6 +189,9 @@ impl Rows {
     pub(super) fn rotated(&self) -> Self {
         let mut rotated = self.clone();
         rotated.inputs.rotate_left(self.inputs.len() / self.rows);
+        if !rotated.samples.is_empty() {
+            rotated.samples.rotate_left(1);
+        }
         if !rotated.aims.is_empty() {
             rotated.aims.rotate_left(1);
         }

@@ -1,18 +1,30 @@
 //! Models: load an ONNX file, predict, differentiate.
 
+mod bound;
+mod choose;
 mod classifier;
+mod faults;
+mod given;
 mod graph;
 mod guard;
+mod inner;
 mod job;
 mod logits;
+mod notes;
 mod onnx;
 mod options;
+mod parsed;
 mod plan;
 mod preprocess;
 mod refuse;
 mod runner;
+mod scores;
+mod source;
+mod subgraph;
 
+pub use bound::Bound;
 pub(crate) use classifier::expect_len;
 pub use classifier::{Batch, Classifier, LossGradient, ModelInfo};
+pub use given::{Given, SampleArray, SampleArrays};
 pub use onnx::Model;
 pub use options::{ModelOptions, Preprocessing};

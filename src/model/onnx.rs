@@ -7,10 +7,13 @@ use std::sync::Arc;
 use ndarray::{Array1, Array2, ArrayD, ArrayViewD};
 use sha2::{Digest, Sha256};
 
+use super::bound::Bound;
 use super::classifier::{Batch, Classifier, LossGradient, ModelInfo};
+use super::given::{Given, SampleArray};
 use super::graph::Graph;
-use super::job::{Backward, Job};
-use super::logits::{Logits, Tail};
+use super::inner::Inner;
+use super::job::{Backward, Job, Others};
+use super::notes;
 use super::options::ModelOptions;
 use super::runner::Runner;
 use crate::error::{Error, Result};
@@ -24,7 +27,7 @@ use crate::loss::Loss;
 /// runs one sample at a time, with the same results.
 #[derive(Debug)]
 pub struct Model {
-    runner: Runner,
+    pub(super) runner: Runner,
     info: ModelInfo,
 }
 
@@ -81,9 +84,23 @@ impl Model {
             shape: graph.shape.clone(),
             classes: logits.classes,
             options: serde_json::to_value(options).unwrap_or_default(),
-            notes: notes(&graph.output, &logits),
+            opset: graph.opset,
+            logits: notes::tensor(&graph, &logits),
+            notes: notes::notes(&graph, &logits),
         };
         Ok(Self { runner: Runner::new(graph), info })
+    }
+
+    /// The inputs besides the attacked one that have no constant value: each takes an array of the data set with its
+    /// name.
+    #[must_use]
+    pub fn further_inputs(&self) -> Vec<&str> {
+        let graph = &self.runner.graph;
+        let inner = graph.inner.iter().flat_map(Inner::sources);
+        let mut names: Vec<&str> = graph.others().chain(inner).map(|s| &*s.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
     }
 
     /// Why the model runs one sample at a time, once that is known.
@@ -142,16 +159,69 @@ impl Model {
         Ok(inputs.iter().copied().collect())
     }
 
-    /// How many samples a flat slice holds.
-    fn rows(&self, inputs: &[f32]) -> Result<usize> {
-        let features = self.features();
+    /// Writes logits; `arrays` holds what the model takes besides the attacked input, `alone` runs row by row.
+    pub(super) fn run_forward(
+        &self,
+        batch: Batch<'_>,
+        arrays: &[&SampleArray],
+        logits: &mut Vec<f32>,
+        alone: bool,
+    ) -> Result<()> {
+        let rows = self.rows(batch, arrays)?;
+        logits.resize(rows * self.info.classes, 0.0);
+        let others = Others { arrays, samples: batch.samples };
+        let job = Job { rows, inputs: batch.inputs, others, logits, backward: None };
+        if alone { self.runner.run_singly(job) } else { self.runner.run(job) }
+    }
+
+    /// Writes logits, losses and gradients; `arrays` as in [`run_forward`](Self::run_forward).
+    pub(super) fn run_backward(
+        &self,
+        batch: Batch<'_>,
+        arrays: &[&SampleArray],
+        (aims, loss): (&[Aim], &Arc<dyn Loss>),
+        out: &mut LossGradient,
+    ) -> Result<()> {
+        let rows = self.rows(batch, arrays)?;
+        let classes = self.info.classes;
+        if aims.len() != rows {
+            return Err(self.misfit(format!("{} aims for {rows} samples", aims.len())));
+        }
+        let class_of = |aim: &Aim| aim.label.max(aim.target.unwrap_or(0));
+        if let Some(row) = aims.iter().position(|aim| class_of(aim) >= classes) {
+            return Err(self.misfit(format!(
+                "the aim of row {row} names class {}, the model has classes 0 to {}",
+                class_of(&aims[row]),
+                classes - 1
+            )));
+        }
+        out.logits.resize(rows * classes, 0.0);
+        out.loss.resize(rows, 0.0);
+        out.gradient.resize(batch.inputs.len(), 0.0);
+        let others = Others { arrays, samples: batch.samples };
+        let backward = Backward { loss, aims, losses: &mut out.loss, gradient: &mut out.gradient };
+        let backward = Some(backward);
+        let inputs = batch.inputs;
+        self.runner.run(Job { rows, inputs, others, logits: &mut out.logits, backward })
+    }
+
+    /// How many rows a batch holds.
+    fn rows(&self, batch: Batch<'_>, arrays: &[&SampleArray]) -> Result<usize> {
+        let (inputs, features) = (batch.inputs, self.features());
         if !inputs.len().is_multiple_of(features) {
             return Err(self.misfit(format!(
                 "the batch has {} values, not a multiple of the {features} of one sample",
                 inputs.len()
             )));
         }
-        Ok(inputs.len() / features)
+        let rows = inputs.len() / features;
+        if !arrays.is_empty() && batch.samples.len() != rows {
+            return Err(self.misfit(format!(
+                "{} sample indices for {rows} rows: without them the model's other inputs cannot be found",
+                batch.samples.len()
+            )));
+        }
+        Ok(rows)
     }
 
     fn misfit(&self, problem: String) -> Error {
@@ -171,18 +241,16 @@ impl Classifier for Model {
         self.info.notes.iter().cloned().chain(one_by_one).collect()
     }
 
+    fn bind<'a>(&'a self, given: &Given<'_>) -> Result<Option<Bound<'a>>> {
+        self.bind_to(given)
+    }
+
     fn logits(&self, batch: Batch<'_>, logits: &mut Vec<f32>) -> Result<()> {
-        let inputs = batch.inputs;
-        let rows = self.rows(inputs)?;
-        logits.resize(rows * self.info.classes, 0.0);
-        self.runner.run(Job { rows, inputs, logits, backward: None })
+        self.run_forward(batch, &[], logits, false)
     }
 
     fn logits_alone(&self, row: Batch<'_>, logits: &mut Vec<f32>) -> Result<()> {
-        let inputs = row.inputs;
-        let rows = self.rows(inputs)?;
-        logits.resize(rows * self.info.classes, 0.0);
-        self.runner.run_singly(Job { rows, inputs, logits, backward: None })
+        self.run_forward(row, &[], logits, true)
     }
 
     fn preferred_batch(&self) -> usize {
@@ -196,51 +264,8 @@ impl Classifier for Model {
         loss: &Arc<dyn Loss>,
         out: &mut LossGradient,
     ) -> Result<()> {
-        let inputs = batch.inputs;
-        let rows = self.rows(inputs)?;
-        let classes = self.info.classes;
-        if aims.len() != rows {
-            return Err(self.misfit(format!("{} aims for {rows} samples", aims.len())));
-        }
-        let class_of = |aim: &Aim| aim.label.max(aim.target.unwrap_or(0));
-        if let Some(row) = aims.iter().position(|aim| class_of(aim) >= classes) {
-            return Err(self.misfit(format!(
-                "the aim of row {row} names class {}, the model has classes 0 to {}",
-                class_of(&aims[row]),
-                classes - 1
-            )));
-        }
-        out.logits.resize(rows * classes, 0.0);
-        out.loss.resize(rows, 0.0);
-        out.gradient.resize(inputs.len(), 0.0);
-        let backward = Backward { loss, aims, losses: &mut out.loss, gradient: &mut out.gradient };
-        self.runner.run(Job { rows, inputs, logits: &mut out.logits, backward: Some(backward) })
+        self.run_backward(batch, &[], (aims, loss), out)
     }
-}
-
-/// What a reader of a report must know of the attacked tensor.
-fn notes(output: &str, logits: &Logits) -> Vec<(String, String)> {
-    let node = logits.node.as_deref().unwrap_or_default();
-    let tail = match logits.tail {
-        Tail::None => None,
-        Tail::Softmax => Some("softmax"),
-        Tail::LogSoftmax => Some("log-softmax"),
-        Tail::Sigmoid => Some("sigmoid"),
-    };
-    let mut notes = vec![];
-    if let Some(tail) = tail {
-        let text = format!(
-            "output `{output}` ends in a {tail} (`{node}`): the tensor before it is attacked"
-        );
-        notes.push(("logits-before-activation".into(), text));
-    }
-    if logits.binary {
-        let text = format!(
-            "output `{output}` holds one score z: it is taken as two classes with logits [0, z]"
-        );
-        notes.push(("binary".into(), text));
-    }
-    notes
 }
 
 fn hex(bytes: &[u8]) -> String {

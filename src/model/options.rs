@@ -1,5 +1,7 @@
 //! How a file is loaded: which tensors, which shape, which preprocessing.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -8,15 +10,20 @@ use crate::error::{Error, Result};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelOptions {
-    /// The attacked input; the only or first one when none is given.
+    /// The attacked input, the first that holds floats when none is given; or an inner tensor, such as the embedding of
+    /// tokens, which is computed from the data and then attacked in their place.
     pub input: Option<String>,
-    /// The output with one score per class; the only or first one when none is given.
+    /// The output with one score per class, or an inner tensor; the only or first output when none is given. Where it
+    /// holds labels, the scores that they were read out of are attacked.
     pub output: Option<String>,
     /// The shape of one sample, without the batch axis; needed where the file leaves it open.
     pub input_shape: Option<Vec<usize>>,
     /// How many samples a plan takes at a time. When none is given: one for graphs with convolutions, which tract runs
     /// fastest so, sixteen for others.
     pub plan_batch: Option<usize>,
+    /// The value of other inputs, by name, where it is the same for all samples: one number for all elements, or one for
+    /// each. Inputs that are not named here take an array of the data set with their name.
+    pub constants: BTreeMap<String, Vec<f64>>,
     /// What happens to the data before the model sees them.
     pub preprocessing: Preprocessing,
 }

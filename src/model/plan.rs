@@ -8,7 +8,8 @@ use tract_onnx::tract_core::plan::SimpleState;
 
 use super::graph::Graph;
 use super::guard::guard;
-use super::job::Job;
+use super::job::{Job, Others};
+use super::source::Source;
 use crate::error::{Error, Result};
 use crate::grad::{self, LossHead, Objective};
 
@@ -27,7 +28,10 @@ pub(super) enum Kind {
 #[derive(Debug)]
 pub(super) struct Plan {
     plan: Arc<TypedRunnableModel>,
+    batch: usize,
     shape: TVec<usize>,
+    /// The inputs besides the attacked one.
+    others: Vec<Source>,
     idle: Mutex<Vec<State>>,
 }
 
@@ -45,7 +49,8 @@ impl Plan {
         };
         let plan = guard(prepare).map_err(fail)?;
         let shape = std::iter::once(batch).chain(graph.shape.iter().copied()).collect();
-        Ok(Self { plan, shape, idle: Mutex::default() })
+        let others = graph.others().cloned().collect();
+        Ok(Self { plan, batch, shape, others, idle: Mutex::default() })
     }
 
     /// Runs the plan on a job of its batch size and kind.
@@ -57,8 +62,11 @@ impl Plan {
                 Objective { loss: Arc::clone(backward.loss), aims: backward.aims.to_vec() };
             state.turn_state.shared.insert(objective);
         }
-        let inputs = Tensor::from_shape(&self.shape, job.inputs)?.into_tvalue();
-        let results = guard(|| state.run(tvec![inputs]))?;
+        let mut inputs = tvec![Tensor::from_shape(&self.shape, job.inputs)?.into_tvalue()];
+        for (index, source) in self.others.iter().enumerate() {
+            inputs.push(self.other(index, source, job.others)?.into_tvalue());
+        }
+        let results = guard(|| state.run(inputs))?;
         copy(&results, 0, job.logits)?;
         if let Some(backward) = job.backward {
             copy(&results, 1, backward.losses)?;
@@ -66,6 +74,26 @@ impl Plan {
         }
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(state);
         Ok(())
+    }
+
+    /// The value of an input besides the attacked one, for the samples of a job.
+    fn other(&self, index: usize, source: &Source, others: Others<'_>) -> TractResult<Tensor> {
+        let missing = || {
+            format!(
+                "its input `{}` has no value: bind the model to a data set that has an array of this name, or give it \
+                 a constant",
+                source.name
+            )
+        };
+        let array = others.arrays.get(index).with_context(missing)?;
+        let mut values = Vec::with_capacity(self.batch * source.width());
+        for &sample in others.samples {
+            let entry = array.get(sample);
+            values.extend_from_slice(entry.with_context(|| {
+                format!("the array `{}` has no entry for sample {sample}", source.name)
+            })?);
+        }
+        source.tensor(self.batch, &values)
     }
 }
 

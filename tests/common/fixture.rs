@@ -42,6 +42,17 @@ impl Fixture {
         self
     }
 
+    pub fn halves(mut self, name: &str, dims: &[i64], values: &[half::f16]) -> Self {
+        self.graph.initializer.push(TensorProto {
+            name: name.into(),
+            dims: dims.to_vec(),
+            data_type: tensor_proto::DataType::Float16 as i32,
+            raw_data: values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            ..TensorProto::default()
+        });
+        self
+    }
+
     pub fn ints(mut self, name: &str, values: &[i64]) -> Self {
         self.graph.initializer.push(TensorProto {
             name: name.into(),

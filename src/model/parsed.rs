@@ -1,0 +1,111 @@
+//! A part of a file, read by tract, to be typed for any batch size.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use tract_onnx::Onnx;
+use tract_onnx::pb::ModelProto;
+use tract_onnx::prelude::*;
+use tract_onnx::tract_core::internal::*;
+use tract_onnx::tract_core::transform::get_transform;
+
+use super::faults::{Names, expect_known};
+use super::guard::guard;
+use super::options::ModelOptions;
+use super::refuse::{refuse, refuse_typed};
+use super::source::{Axes, Source};
+use crate::error::{Error, Result};
+
+/// A graph as tract's importer leaves it, with one output.
+#[derive(Debug)]
+pub(super) struct Parsed {
+    name: String,
+    model: InferenceModel,
+    /// In the graph's order.
+    pub sources: Vec<Source>,
+    /// The lengths of the axes that the file gives a name.
+    pub named: HashMap<String, usize>,
+    /// The nodes of the file.
+    pub nodes: Names,
+}
+
+impl Parsed {
+    /// Reads the graph of `proto`; external tensors are looked for in `folder`. `main` is the input whose first axis
+    /// counts the samples, `shape` the shape of one sample of it, `named` the axes whose length is known already.
+    ///
+    /// # Errors
+    /// As [`Model::load_with`](crate::Model::load_with).
+    pub(super) fn new(
+        (name, folder): (&str, Option<&Path>),
+        onnx: &Onnx,
+        proto: &ModelProto,
+        (main, shape, named): (&str, Option<&[usize]>, &HashMap<String, usize>),
+        options: &ModelOptions,
+    ) -> Result<Self> {
+        let incomplete = |tensor: &str| Error::Model {
+            model: name.into(),
+            problem: format!("no node computes the tensor `{tensor}`; the file is incomplete"),
+            source: None,
+        };
+        let graph = proto.graph.as_ref().ok_or_else(|| incomplete(main))?;
+        let nodes = Names::of(graph);
+        refuse(name, graph)?;
+        expect_known(name, onnx, graph)?;
+        let folder = folder.and_then(Path::to_str);
+        let parsed = guard(|| onnx.parse(proto, folder))
+            .map_err(|cause| nodes.explain(name, "tract cannot read it", cause))?;
+        if let Some(missing) = parsed.unresolved_inputs.first() {
+            return Err(incomplete(missing));
+        }
+        let model = parsed.model;
+        let fail = |cause: TractError| Error::model(name, "its inputs cannot be read", cause);
+        let mut inputs = vec![];
+        for outlet in model.input_outlets().map_err(fail)? {
+            let fact = model.outlet_fact(*outlet).map_err(fail)?;
+            inputs.push((model.node(outlet.node).name.clone(), fact));
+        }
+        let main_fact = inputs.iter().find(|(input, _)| input == main);
+        let (_, main_fact) = main_fact.ok_or_else(|| incomplete(main))?;
+        let (axes, main_source) = Axes::of_main(name, main, main_fact, shape, named)?;
+        let mut sources = vec![];
+        for (input, fact) in &inputs {
+            sources.push(if input == main {
+                main_source.clone()
+            } else {
+                axes.further(input, fact, options.constants.get(input))?
+            });
+        }
+        let named = axes.named;
+        Ok(Self { name: name.into(), model, sources, named, nodes })
+    }
+
+    /// The graph for `batch` samples, as it was exported but for half precision, which becomes single: its inputs are
+    /// those of [`sources`](Self::sources), in that order.
+    ///
+    /// # Errors
+    /// When the graph cannot take that batch; the message names the node that tract stumbled over.
+    pub(super) fn typed(&self, batch: usize) -> Result<TypedModel> {
+        let typed = guard(|| {
+            let mut model = self.model.clone();
+            for (index, source) in self.sources.iter().enumerate() {
+                model.set_input_fact(index, source.fact(batch)?)?;
+            }
+            let mut typed = model.into_typed()?;
+            if has_half(&typed) {
+                let widen = get_transform("f16_to_f32")?.context("no such transform")?;
+                widen.transform(&mut typed)?;
+            }
+            Ok(typed)
+        });
+        let typed = typed.map_err(|cause| {
+            self.nodes.explain(&self.name, format!("tract cannot type it for batch {batch}"), cause)
+        })?;
+        refuse_typed(&self.name, &typed)?;
+        Ok(typed)
+    }
+}
+
+fn has_half(model: &TypedModel) -> bool {
+    let outputs = model.nodes().iter().flat_map(|node| &node.outputs);
+    outputs.into_iter().any(|output| output.fact.datum_type == f16::datum_type())
+}
