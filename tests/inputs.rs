@@ -3,13 +3,15 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
 
 use common::fixture::{Fixture, int, ints};
 use ironbound::attack::AttackSpec;
 use ironbound::tract_onnx::pb::tensor_proto::DataType;
 use ironbound::{
     Aim, Batch, Bounds, Classifier, Dataset, Error, Evaluation, LossGradient, LossKind, Model,
-    ModelOptions, Norm, Threat,
+    ModelOptions, Norm, NpzArray, NpzValues, Report, Threat, write_npz,
 };
 use ndarray::{Array2, arr1, arr2};
 
@@ -375,4 +377,40 @@ fn half_precision_runs_in_single() {
         let want = weights[2 * i + 1].to_f32() - weights[2 * i].to_f32();
         assert!((out.gradient[i] - want).abs() < 1e-6);
     }
+}
+
+#[test]
+fn the_command_line_reads_further_inputs_from_the_data() {
+    let test = std::env::current_exe().unwrap();
+    let profile = test.parent().and_then(Path::parent).unwrap();
+    let binary = profile.join("examples").join(format!("evaluate{}", std::env::consts::EXE_SUFFIX));
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    std::fs::write(path("m.onnx"), masked("N", &[]).bytes()).unwrap();
+    let x = NpzArray::new(&[2, 3], NpzValues::F32(&[0.5, 0.5, 0.2, 0.5, 0.5, 0.5])).unwrap();
+    let mask = NpzArray::new(&[2, 3], NpzValues::F64(&[1.0, 1.0, 1.0, 0.0, 0.0, 1.0])).unwrap();
+    let arrays = [("x", x), ("y", NpzValues::Index(&[0, 1]).into()), ("mask", mask)];
+    write_npz(path("d.npz"), &arrays).unwrap();
+    let run = |more: &[&str]| {
+        let fixed = ["--eps", "0.4", "--attack", "pgd:steps=5", "--json", &path("r.json")];
+        let mut command = Command::new(&binary);
+        let files = [path("m.onnx"), "--data".into(), path("d.npz")];
+        let output = command.args(files).args(fixed).args(more).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, errors) = run(&[]);
+    assert!(code == Some(2) && errors.contains("`shift`"), "{errors}");
+    for wrong in ["shift", "shift=", "=1", "shift=one"] {
+        let (code, errors) = run(&["--constant", wrong]);
+        assert!(code == Some(2) && errors.contains("`constant`"), "{errors}");
+    }
+    let (code, errors) = run(&["--constant", "shift=-0.5"]);
+    assert_eq!(code, Some(0), "{errors}");
+    let report = std::fs::read_to_string(path("r.json")).unwrap();
+    let report = Report::from_json(&report, "r.json").unwrap();
+    assert_eq!(report.clean.correct, [true, true]);
+    // All that counts of the second sample is its last feature, 0.5: z1 - z0 is 2.25 times that.
+    assert_eq!(report.attacks[0].robust, [false, true]);
+    assert!(report.warnings.iter().any(|warning| warning.code == "further-input"));
+    assert_eq!(report.model.options["constants"]["shift"][0], -0.5);
 }
