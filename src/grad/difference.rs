@@ -1,4 +1,4 @@
-//! The slope of the loss along a line by differences, from a model that runs in f32.
+//! The slope of the loss along a line by differences, from a model that runs in f64 where it can, in f32 otherwise.
 
 use std::sync::Arc;
 
@@ -10,8 +10,19 @@ use crate::model::{Batch, Classifier, expect_len};
 /// How many widths are tried, each a quarter of the one before.
 const WIDTHS: usize = 8;
 
-/// The widest, as a share of the sample's scale.
-const WIDEST: f64 = 0.5;
+/// What differences of a model can resolve.
+#[derive(Clone, Copy, Debug)]
+struct Precision {
+    /// The widest width, as a share of the sample's scale.
+    widest: f64,
+    /// One unit in the last place of 1.
+    ulp: f64,
+}
+
+const SINGLE: Precision = Precision { widest: 0.5, ulp: f32::EPSILON as f64 };
+
+/// Narrow widths leave kinks beside the sample behind.
+const DOUBLE: Precision = Precision { widest: 1e-3, ulp: f64::EPSILON };
 
 /// The smallest scale, per feature: a sample at the origin still has to be moved.
 const SMALLEST_SCALE: f64 = 1e-3;
@@ -61,8 +72,9 @@ pub(super) struct Difference {
 /// A row of logits and d loss / d logits there.
 #[derive(Debug)]
 struct Point<'a> {
-    logits: &'a [f32],
+    logits: &'a [f64],
     slopes: Vec<f32>,
+    precision: Precision,
 }
 
 impl Line<'_> {
@@ -71,26 +83,34 @@ impl Line<'_> {
         let squares: f64 = self.input.iter().map(|&x| f64::from(x).powi(2)).sum();
         let features = self.input.len() as f64;
         let scale = squares.sqrt().max(SMALLEST_SCALE * features.sqrt());
-        let widths: Vec<f64> =
-            (0..WIDTHS as i32).map(|k| scale * WIDEST * 0.25_f64.powi(k)).collect();
-
-        let moved = |by: f64| {
-            let pairs = self.input.iter().zip(direction);
-            pairs.map(move |(&x, t)| (f64::from(x) + by * t) as f32)
+        let widths = |precision: Precision| -> Vec<f64> {
+            (0..WIDTHS as i32).map(|k| scale * precision.widest * 0.25_f64.powi(k)).collect()
         };
-        let mut inputs = self.input.to_vec();
-        for &width in &widths {
-            inputs.extend(moved(width));
-            inputs.extend(moved(-width));
-        }
-        let mut logits = vec![];
-        let samples = self.id.map_or(vec![], |id| vec![id; 2 * WIDTHS + 1]);
-        self.model.logits(Batch { inputs: &inputs, samples: &samples }, &mut logits)?;
+        let points = |widths: &[f64]| -> Vec<f64> {
+            let signed = widths.iter().flat_map(|width| [*width, -width]);
+            let moved = |by: f64| {
+                self.input.iter().zip(direction).map(move |(&x, t)| f64::from(x) + by * t)
+            };
+            std::iter::once(0.0).chain(signed).flat_map(moved).collect()
+        };
         let (rows, classes) = (2 * WIDTHS + 1, self.model.classes());
+        let samples = self.id.map_or(vec![], |id| vec![id; rows]);
+        let mut precision = DOUBLE;
+        let mut inputs = points(&widths(DOUBLE));
+        let mut logits = vec![];
+        if !self.model.precise_logits(&inputs, &samples, &mut logits)? {
+            precision = SINGLE;
+            let single: Vec<f32> = points(&widths(SINGLE)).into_iter().map(|x| x as f32).collect();
+            let mut answer = vec![];
+            self.model.logits(Batch { inputs: &single, samples: &samples }, &mut answer)?;
+            inputs = single.into_iter().map(f64::from).collect();
+            logits = answer.into_iter().map(f64::from).collect();
+        }
         expect_len(self.model, "logits", logits.len(), rows * classes)?;
+        let widths = widths(precision);
 
         let points: Vec<Point<'_>> =
-            logits.chunks_exact(classes).map(|row| self.point(row)).collect();
+            logits.chunks_exact(classes).map(|row| self.point(row, precision)).collect();
         let all: Vec<Difference> = widths
             .iter()
             .enumerate()
@@ -104,25 +124,26 @@ impl Line<'_> {
         keep(all).ok_or_else(|| self.not_finite(&points))
     }
 
-    fn point<'a>(&self, logits: &'a [f32]) -> Point<'a> {
+    fn point<'a>(&self, logits: &'a [f64], precision: Precision) -> Point<'a> {
         let mut slopes = vec![0.0; logits.len()];
-        if logits.iter().all(|z| z.is_finite()) {
-            self.loss.value_and_gradient(logits, self.aim, &mut slopes);
+        let single: Vec<f32> = logits.iter().map(|z| *z as f32).collect();
+        if single.iter().all(|z| z.is_finite()) {
+            self.loss.value_and_gradient(&single, self.aim, &mut slopes);
         } else {
             slopes.fill(f32::NAN);
         }
-        Point { logits, slopes }
+        Point { logits, slopes, precision }
     }
 
     /// The differences at one width; the ends are the points above and below.
-    fn at(&self, width: f64, middle: &Point<'_>, ends: [(&Point<'_>, &[f32]); 2]) -> Difference {
+    fn at(&self, width: f64, middle: &Point<'_>, ends: [(&Point<'_>, &[f64]); 2]) -> Difference {
         let [(above, upper), (below, lower)] = ends;
         // The moved inputs were rounded, so that neither end is exactly a width away.
         let (mut up, mut down) = (0.0, 0.0);
         for (feature, g) in self.gradient.iter().enumerate() {
             let [g, x] = [*g, self.input[feature]].map(f64::from);
-            up += g * (f64::from(upper[feature]) - x);
-            down += g * (x - f64::from(lower[feature]));
+            up += g * (upper[feature] - x);
+            down += g * (x - lower[feature]);
         }
         let (right, left) = (above.rise(middle) / width, middle.rise(below) / width);
         Difference {
@@ -139,8 +160,10 @@ impl Line<'_> {
     /// Why no width will do.
     fn not_finite(&self, points: &[Point<'_>]) -> Error {
         let bad = |point: &Point<'_>| {
-            let (class, value) = point.logits.iter().enumerate().find(|(_, z)| !z.is_finite())?;
-            Some(Error::NonFiniteLogit { sample: self.sample, class, value: *value })
+            let (class, value) =
+                point.logits.iter().enumerate().find(|(_, z)| !(**z as f32).is_finite())?;
+            let value = *value as f32;
+            Some(Error::NonFiniteLogit { sample: self.sample, class, value })
         };
         points.iter().find_map(bad).unwrap_or_else(|| Error::Data {
             file: "data".into(),
@@ -166,23 +189,21 @@ impl Point<'_> {
         let steps = self.logits.iter().zip(from.logits);
         slopes
             .zip(steps)
-            .map(|((&a, &b), (&z, &y))| {
-                0.5 * (f64::from(a) + f64::from(b)) * (f64::from(z) - f64::from(y))
-            })
+            .map(|((&a, &b), (&z, &y))| 0.5 * (f64::from(a) + f64::from(b)) * (z - y))
             .sum()
     }
 
     /// How much of the rise over two widths may be the rounding of the logits, per two widths.
     fn rounding(&self, from: &Self) -> f64 {
         let both = self.logits.iter().chain(from.logits);
-        let largest = both.fold(0.0_f32, |largest, z| largest.max(z.abs()));
+        let largest = both.fold(0.0_f64, |largest, z| largest.max(z.abs()));
         let slopes: f64 = self
             .slopes
             .iter()
             .zip(&from.slopes)
             .map(|(&a, &b)| 0.5 * (f64::from(a) + f64::from(b)).abs())
             .sum();
-        ULPS * f64::from(f32::EPSILON) * f64::from(largest) * slopes
+        ULPS * self.precision.ulp * largest * slopes
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::classifier::{Batch, Classifier, LossGradient, ModelInfo};
 use super::given::{Given, SampleArray, SampleArrays};
+use super::job::Others;
 use super::onnx::Model;
 use crate::error::Result;
 use crate::goal::Aim;
@@ -69,6 +70,15 @@ impl Classifier for BoundModel<'_> {
 
     fn logits_alone(&self, row: Batch<'_>, logits: &mut Vec<f32>) -> Result<()> {
         self.model.run_forward(row, &self.arrays(), logits, true)
+    }
+
+    fn precise_logits(
+        &self,
+        inputs: &[f64],
+        samples: &[usize],
+        logits: &mut Vec<f64>,
+    ) -> Result<bool> {
+        self.model.run_precise(inputs, Others { arrays: &self.arrays(), samples }, logits)
     }
 
     fn preferred_batch(&self) -> usize {

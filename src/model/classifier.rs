@@ -106,6 +106,23 @@ pub trait Classifier: Debug + Send + Sync {
         Ok(None)
     }
 
+    /// Writes the logits of a batch in double precision, and says whether it could: audits take differences of them.
+    ///
+    /// The inputs are those of [`logits`](Self::logits), not rounded. What is written must be, but for rounding, what
+    /// `logits` gives.
+    ///
+    /// # Errors
+    /// When the model cannot be run.
+    fn precise_logits(
+        &self,
+        inputs: &[f64],
+        samples: &[usize],
+        logits: &mut Vec<f64>,
+    ) -> Result<bool> {
+        let _ = (inputs, samples, logits);
+        Ok(false)
+    }
+
     /// How many samples are worth running together: fewer leave it idle, more only take memory.
     fn preferred_batch(&self) -> usize {
         1

@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
+use tract_onnx::prelude::*;
+use tract_onnx::tract_core::internal::*;
+
 use super::given::SampleArray;
 use super::plan::Kind;
+use super::source::Source;
 use crate::goal::Aim;
 use crate::loss::Loss;
 
@@ -34,6 +38,25 @@ impl<'a> Others<'a> {
     fn split(self, rows: usize) -> (Self, Self) {
         let (samples, rest) = self.samples.split_at_checked(rows).unwrap_or_default();
         (Self { samples, ..self }, Self { samples: rest, ..self })
+    }
+
+    /// The value of the graph's `index`-th further input, for all rows together.
+    pub(super) fn tensor(&self, index: usize, source: &Source, rows: usize) -> TractResult<Tensor> {
+        let array = self.arrays.get(index).with_context(|| {
+            format!(
+                "its input `{}` has no value: bind the model to a data set that has an array of this name, or give it \
+                 a constant",
+                source.name
+            )
+        })?;
+        let mut values = Vec::with_capacity(rows * source.width());
+        for &sample in self.samples {
+            let entry = array.get(sample);
+            values.extend_from_slice(entry.with_context(|| {
+                format!("the array `{}` has no entry for sample {sample}", source.name)
+            })?);
+        }
+        source.tensor(rows, &values)
     }
 }
 

@@ -15,6 +15,7 @@ mod onnx;
 mod options;
 mod parsed;
 mod plan;
+mod precise;
 mod preprocess;
 mod refuse;
 mod runner;

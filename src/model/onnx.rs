@@ -205,6 +205,26 @@ impl Model {
         self.runner.run(Job { rows, inputs, others, logits: &mut out.logits, backward })
     }
 
+    /// Writes logits in double precision, and says whether the graph runs in it.
+    pub(super) fn run_precise(
+        &self,
+        inputs: &[f64],
+        others: Others<'_>,
+        logits: &mut Vec<f64>,
+    ) -> Result<bool> {
+        logits.clear();
+        let features = self.features();
+        for (row, input) in inputs.chunks_exact(features).enumerate() {
+            let others =
+                Others { samples: others.samples.get(row..=row).unwrap_or_default(), ..others };
+            match self.runner.precise(input, others)? {
+                Some(of_row) => logits.extend(of_row),
+                None => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
     /// How many rows a batch holds.
     fn rows(&self, batch: Batch<'_>, arrays: &[&SampleArray]) -> Result<usize> {
         let (inputs, features) = (batch.inputs, self.features());
@@ -251,6 +271,15 @@ impl Classifier for Model {
 
     fn logits_alone(&self, row: Batch<'_>, logits: &mut Vec<f32>) -> Result<()> {
         self.run_forward(row, &[], logits, true)
+    }
+
+    fn precise_logits(
+        &self,
+        inputs: &[f64],
+        samples: &[usize],
+        logits: &mut Vec<f64>,
+    ) -> Result<bool> {
+        self.run_precise(inputs, Others { arrays: &[], samples }, logits)
     }
 
     fn preferred_batch(&self) -> usize {

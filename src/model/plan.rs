@@ -8,7 +8,7 @@ use tract_onnx::tract_core::plan::SimpleState;
 
 use super::graph::Graph;
 use super::guard::guard;
-use super::job::{Job, Others};
+use super::job::Job;
 use super::source::Source;
 use crate::error::{Error, Result};
 use crate::grad::{self, LossHead, Objective};
@@ -64,7 +64,7 @@ impl Plan {
         }
         let mut inputs = tvec![Tensor::from_shape(&self.shape, job.inputs)?.into_tvalue()];
         for (index, source) in self.others.iter().enumerate() {
-            inputs.push(self.other(index, source, job.others)?.into_tvalue());
+            inputs.push(job.others.tensor(index, source, self.batch)?.into_tvalue());
         }
         let results = guard(|| state.run(inputs))?;
         copy(&results, 0, job.logits)?;
@@ -74,26 +74,6 @@ impl Plan {
         }
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(state);
         Ok(())
-    }
-
-    /// The value of an input besides the attacked one, for the samples of a job.
-    fn other(&self, index: usize, source: &Source, others: Others<'_>) -> TractResult<Tensor> {
-        let missing = || {
-            format!(
-                "its input `{}` has no value: bind the model to a data set that has an array of this name, or give it \
-                 a constant",
-                source.name
-            )
-        };
-        let array = others.arrays.get(index).with_context(missing)?;
-        let mut values = Vec::with_capacity(self.batch * source.width());
-        for &sample in others.samples {
-            let entry = array.get(sample);
-            values.extend_from_slice(entry.with_context(|| {
-                format!("the array `{}` has no entry for sample {sample}", source.name)
-            })?);
-        }
-        source.tensor(self.batch, &values)
     }
 }
 

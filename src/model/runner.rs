@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use rayon::prelude::*;
 
 use super::graph::Graph;
-use super::job::{Job, Rows};
+use super::job::{Job, Others, Rows};
 use super::plan::{Kind, Plan};
+use super::precise::Precise;
 use crate::error::{Error, Result};
 
 /// How far a re-batched plan may differ from single runs, relative to the largest logit of the row.
@@ -26,6 +27,8 @@ pub(super) struct Runner {
     forward: OnceLock<usize>,
     gradient: OnceLock<usize>,
     one_by_one: OnceLock<String>,
+    /// None in it: the graph does not run in double precision.
+    precise: OnceLock<Option<Precise>>,
 }
 
 /// What a probe of a re-batched plan found.
@@ -45,6 +48,7 @@ impl Runner {
             forward: OnceLock::new(),
             gradient: OnceLock::new(),
             one_by_one: OnceLock::new(),
+            precise: OnceLock::new(),
         }
     }
 
@@ -75,6 +79,22 @@ impl Runner {
             return Ok(());
         }
         job.pieces(1).into_par_iter().try_for_each(|one| self.run_plan(one))
+    }
+
+    /// The logits of one sample in double precision; none where the graph does not run in it, or gives other results.
+    pub(super) fn precise(&self, input: &[f64], others: Others<'_>) -> Result<Option<Vec<f64>>> {
+        let plan = self.precise.get_or_init(|| {
+            let plan = Precise::build(&self.graph)?;
+            let found = plan.run(input, others).ok()?;
+            let mut logits = vec![0.0; found.len()];
+            let single: Vec<f32> = input.iter().map(|x| *x as f32).collect();
+            let job = Job { rows: 1, inputs: &single, others, logits: &mut logits, backward: None };
+            self.run_plan(job).ok()?;
+            Precise::agrees(&found, &logits).then_some(plan)
+        });
+        let Some(plan) = plan else { return Ok(None) };
+        let fail = |cause| Error::model(&self.graph.name, "tract cannot run it", cause);
+        plan.run(input, others).map(Some).map_err(fail)
     }
 
     /// How many samples a plan takes, as far as that is known.
