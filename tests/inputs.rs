@@ -387,8 +387,8 @@ fn the_command_line_reads_further_inputs_from_the_data() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     std::fs::write(path("m.onnx"), masked("N", &[]).bytes()).unwrap();
-    let x = NpzArray::new(&[2, 3], NpzValues::F32(&[0.5, 0.5, 0.2, 0.5, 0.5, 0.5])).unwrap();
-    let mask = NpzArray::new(&[2, 3], NpzValues::F64(&[1.0, 1.0, 1.0, 0.0, 0.0, 1.0])).unwrap();
+    let x = NpzArray::new([2, 3], NpzValues::F32(&[0.5, 0.5, 0.2, 0.5, 0.5, 0.5])).unwrap();
+    let mask = NpzArray::new([2, 3], NpzValues::F64(&[1.0, 1.0, 1.0, 0.0, 0.0, 1.0])).unwrap();
     let arrays = [("x", x), ("y", NpzValues::Index(&[0, 1]).into()), ("mask", mask)];
     write_npz(path("d.npz"), &arrays).unwrap();
     let run = |more: &[&str]| {
