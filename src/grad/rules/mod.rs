@@ -4,19 +4,26 @@ mod binary;
 mod conv;
 mod deconv;
 mod downsample;
+mod dyn_slice;
 mod einsum;
 mod elementwise;
+mod index;
 mod kernel;
 mod lrn;
 mod pool;
 mod reduce;
+mod scatter;
 mod select;
 mod shape;
 mod softmax;
+mod triangular;
 
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::*;
-use tract_onnx::tract_core::ops::array::{Gather, MultiBroadcastTo, Pad, Slice, Tile, TypedConcat};
+use tract_onnx::tract_core::ops::array::{
+    CumSum, DynSlice, Gather, GatherElements, GatherNd, MultiBroadcastTo, OneHot, Pad,
+    ScatterElements, ScatterNd, Slice, Tile, Topk, Trilu, TypedConcat,
+};
 use tract_onnx::tract_core::ops::binary::{BinMiniOp, TypedBinOp};
 use tract_onnx::tract_core::ops::cnn::{Conv, Deconv, MaxPool, SumPool};
 use tract_onnx::tract_core::ops::einsum::EinSum;
@@ -119,6 +126,10 @@ const fn zero(name: &'static str, matches: fn(&dyn TypedOp) -> bool) -> Rule {
     Rule { name, matches, derivative: Derivative::Zero }
 }
 
+fn is<T: TypedOp>(op: &dyn TypedOp) -> bool {
+    op.is::<T>()
+}
+
 fn is_bin<T: BinMiniOp>(op: &dyn TypedOp) -> bool {
     op.downcast_ref::<TypedBinOp>().is_some_and(|op| op.0.is::<T>())
 }
@@ -150,15 +161,19 @@ static RULES: &[Rule] = &[
     op::<Conv>("Conv", conv::conv),
     elt::<math::Cos>("Cos", elementwise::cos),
     elt::<math::Cosh>("Cosh", elementwise::cosh),
+    op::<CumSum>("CumSum", triangular::cum_sum),
     op::<Deconv>("Deconv", deconv::deconv),
     bin::<math::Div>("Div", binary::div),
     op::<Downsample>("Downsample", downsample::downsample),
+    op::<DynSlice>("DynSlice", dyn_slice::dyn_slice),
     op::<EinSum>("EinSum", einsum::einsum),
     zero("Eq", is_bin::<CompEq>),
     elt::<math::Erf>("Erf", elementwise::erf),
     elt::<math::Exp>("Exp", elementwise::exp),
     zero("Floor", is_elt::<math::Floor>),
     op::<Gather>("Gather", select::gather),
+    op::<GatherElements>("GatherElements", index::gather_elements),
+    op::<GatherNd>("GatherNd", index::gather_nd),
     elt::<nn::GeluApproximate>("GeluApproximate", elementwise::gelu_approximate),
     elt::<nn::GeluExact>("GeluExact", elementwise::gelu_exact),
     zero("GT", is_bin::<CompGT>),
@@ -182,6 +197,7 @@ static RULES: &[Rule] = &[
     zero("NE", is_bin::<CompNE>),
     elt::<math::Neg>("Neg", elementwise::neg),
     zero("Not", is_elt::<Not>),
+    zero("OneHot", is::<OneHot>),
     zero("Or", is_bin::<Or>),
     op::<Pad>("Pad", shape::pad),
     bin::<math::Pow>("Pow", binary::pow),
@@ -197,6 +213,8 @@ static RULES: &[Rule] = &[
     zero("Round", is_elt::<math::Round>),
     zero("RoundHalfToEven", is_elt::<math::RoundHalfToEven>),
     elt::<math::Rsqrt>("Rsqrt", elementwise::rsqrt),
+    op::<ScatterElements>("ScatterElements", scatter::scatter_elements),
+    op::<ScatterNd>("ScatterNd", scatter::scatter_nd),
     zero("ShiftLeft", is_bin::<math::ShiftLeft>),
     zero("ShiftRight", is_bin::<math::ShiftRight>),
     elt::<nn::Sigmoid>("Sigmoid", elementwise::sigmoid),
@@ -214,6 +232,8 @@ static RULES: &[Rule] = &[
     elt::<math::Tan>("Tan", elementwise::tan),
     elt::<math::Tanh>("Tanh", elementwise::tanh),
     op::<Tile>("Tile", shape::tile),
+    op::<Topk>("TopK", index::top_k),
+    op::<Trilu>("Trilu", triangular::trilu),
     zero("Xor", is_bin::<Xor>),
 ];
 
