@@ -12,6 +12,7 @@ mod kernel;
 mod lrn;
 mod pool;
 mod reduce;
+mod resize;
 mod scatter;
 mod select;
 mod shape;
@@ -33,10 +34,12 @@ use tract_onnx::tract_core::ops::logic::{
     And, BitAnd, BitNot, BitOr, BitXor, CompEq, CompGT, CompGTE, CompLT, CompLTE, CompNE, Iff, Not,
     Or, Xor,
 };
+use tract_onnx::tract_core::ops::nn::resize::{NearestUpsample, Resize};
 use tract_onnx::tract_core::ops::nn::{RmsNorm, Softmax};
 use tract_onnx::tract_core::ops::quant::{LookupTable, QuantizeLinearI8, QuantizeLinearU8};
 use tract_onnx::tract_core::ops::{Downsample, math, nn};
 use tract_onnx_opl::lrn::Lrn;
+use tract_onnx_opl::resize::Resize as OnnxResize;
 
 use super::tape::Tape;
 
@@ -195,6 +198,7 @@ static RULES: &[Rule] = &[
     bin::<math::Mul>("Mul", binary::mul),
     op::<MultiBroadcastTo>("MultiBroadcastTo", shape::broadcast),
     zero("NE", is_bin::<CompNE>),
+    op::<NearestUpsample>("NearestUpsample", resize::nearest_upsample),
     elt::<math::Neg>("Neg", elementwise::neg),
     zero("Not", is_elt::<Not>),
     zero("OneHot", is::<OneHot>),
@@ -209,6 +213,8 @@ static RULES: &[Rule] = &[
     zero("Reduce (ArgMax, ArgMin, All, Any)", reduce::is_discrete),
     exact("Reduce (MeanOfSquares, Max, Min, Prod, Sum)", reduce::is_continuous, reduce::reduce),
     bin::<math::Rem>("Rem", binary::rem),
+    op::<Resize>("Resize", resize::resize),
+    op::<OnnxResize>("Resize (ONNX variants)", resize::onnx_resize),
     op::<RmsNorm>("RmsNorm", softmax::rms_norm),
     zero("Round", is_elt::<math::Round>),
     zero("RoundHalfToEven", is_elt::<math::RoundHalfToEven>),
