@@ -7,6 +7,7 @@ mod downsample;
 mod dyn_slice;
 mod einsum;
 mod elementwise;
+mod grid_sample;
 mod index;
 mod kernel;
 mod lrn;
@@ -34,6 +35,7 @@ use tract_onnx::tract_core::ops::logic::{
     And, BitAnd, BitNot, BitOr, BitXor, CompEq, CompGT, CompGTE, CompLT, CompLTE, CompNE, Iff, Not,
     Or, Xor,
 };
+use tract_onnx::tract_core::ops::nn::grid_sample::GridSample;
 use tract_onnx::tract_core::ops::nn::resize::{NearestUpsample, Resize};
 use tract_onnx::tract_core::ops::nn::{RmsNorm, Softmax};
 use tract_onnx::tract_core::ops::quant::{LookupTable, QuantizeLinearI8, QuantizeLinearU8};
@@ -179,6 +181,7 @@ static RULES: &[Rule] = &[
     op::<GatherNd>("GatherNd", index::gather_nd),
     elt::<nn::GeluApproximate>("GeluApproximate", elementwise::gelu_approximate),
     elt::<nn::GeluExact>("GeluExact", elementwise::gelu_exact),
+    op::<GridSample>("GridSample", grid_sample::grid_sample),
     zero("GT", is_bin::<CompGT>),
     zero("GTE", is_bin::<CompGTE>),
     elt::<nn::HardSwish>("HardSwish", elementwise::hard_swish),
