@@ -1,5 +1,6 @@
 //! One rule per operator of tract's decluttered op set. The table below is the list of what can be differentiated.
 
+mod attention;
 mod binary;
 mod conv;
 mod deconv;
@@ -18,6 +19,7 @@ mod scatter;
 mod select;
 mod shape;
 mod softmax;
+mod spectral;
 mod triangular;
 
 use tract_onnx::prelude::*;
@@ -30,6 +32,7 @@ use tract_onnx::tract_core::ops::binary::{BinMiniOp, TypedBinOp};
 use tract_onnx::tract_core::ops::cnn::{Conv, Deconv, MaxPool, SumPool};
 use tract_onnx::tract_core::ops::einsum::EinSum;
 use tract_onnx::tract_core::ops::element_wise::{ElementWiseMiniOp, ElementWiseOp};
+use tract_onnx::tract_core::ops::fft::{Fft, Stft};
 use tract_onnx::tract_core::ops::identity::Identity;
 use tract_onnx::tract_core::ops::logic::{
     And, BitAnd, BitNot, BitOr, BitXor, CompEq, CompGT, CompGTE, CompLT, CompLTE, CompNE, Iff, Not,
@@ -42,6 +45,8 @@ use tract_onnx::tract_core::ops::quant::{LookupTable, QuantizeLinearI8, Quantize
 use tract_onnx::tract_core::ops::{Downsample, math, nn};
 use tract_onnx_opl::lrn::Lrn;
 use tract_onnx_opl::resize::Resize as OnnxResize;
+use tract_transformers::ops::apply_rope::ApplyRope;
+use tract_transformers::ops::sdpa::Sdpa;
 
 use super::tape::Tape;
 
@@ -150,6 +155,7 @@ static RULES: &[Rule] = &[
     elt::<math::Acosh>("Acosh", elementwise::acosh),
     bin::<math::Add>("Add", binary::add),
     zero("And", is_bin::<And>),
+    op::<ApplyRope>("ApplyRope", attention::apply_rope),
     elt::<math::Asin>("Asin", elementwise::asin),
     elt::<math::Asinh>("Asinh", elementwise::asinh),
     elt::<math::Atan>("Atan", elementwise::atan),
@@ -175,6 +181,7 @@ static RULES: &[Rule] = &[
     zero("Eq", is_bin::<CompEq>),
     elt::<math::Erf>("Erf", elementwise::erf),
     elt::<math::Exp>("Exp", elementwise::exp),
+    op::<Fft>("Fft", spectral::fft),
     zero("Floor", is_elt::<math::Floor>),
     op::<Gather>("Gather", select::gather),
     op::<GatherElements>("GatherElements", index::gather_elements),
@@ -224,6 +231,7 @@ static RULES: &[Rule] = &[
     elt::<math::Rsqrt>("Rsqrt", elementwise::rsqrt),
     op::<ScatterElements>("ScatterElements", scatter::scatter_elements),
     op::<ScatterNd>("ScatterNd", scatter::scatter_nd),
+    op::<Sdpa>("Sdpa", attention::sdpa),
     zero("ShiftLeft", is_bin::<math::ShiftLeft>),
     zero("ShiftRight", is_bin::<math::ShiftRight>),
     elt::<nn::Sigmoid>("Sigmoid", elementwise::sigmoid),
@@ -235,6 +243,7 @@ static RULES: &[Rule] = &[
     op::<Softmax>("Softmax", softmax::softmax),
     elt::<math::Sqrt>("Sqrt", elementwise::sqrt),
     elt::<math::Square>("Square", elementwise::square),
+    op::<Stft>("Stft", spectral::stft),
     bin::<math::Sub>("Sub", binary::sub),
     bin::<math::SubF>("SubF", binary::subf),
     op::<SumPool>("SumPool", pool::sum_pool),
