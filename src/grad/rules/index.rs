@@ -50,12 +50,14 @@ mod tests {
     use crate::grad::testing::{EXACT, check, emitted_gradient, one_node, values};
 
     fn check_elements(axis: usize, shape: &[usize], indices: &Tensor) {
-        let build = |dt| one_node(GatherElements { axis }, dt, &[shape], &[indices.clone()]);
+        let build =
+            |dt| one_node(GatherElements { axis }, dt, &[shape], std::slice::from_ref(indices));
         check(build, &[values(shape, -1.0, 1.0)], EXACT);
     }
 
     fn check_nd(batch_dims: usize, shape: &[usize], indices: &Tensor) {
-        let build = |dt| one_node(GatherNd { batch_dims }, dt, &[shape], &[indices.clone()]);
+        let build =
+            |dt| one_node(GatherNd { batch_dims }, dt, &[shape], std::slice::from_ref(indices));
         check(build, &[values(shape, -1.0, 1.0)], EXACT);
     }
 
@@ -152,7 +154,8 @@ mod tests {
     fn of_equal_values_the_first_are_chosen() {
         let x = tensor1(&[1_f64, 3.0, 3.0, 0.0, 3.0, 0.0]);
         for (largest, k, chosen) in [(true, 2, [1, 2]), (false, 2, [3, 5])] {
-            let gradient = emitted_gradient(&top(0, largest, k, &[6]), &[x.clone()]).unwrap();
+            let gradient =
+                emitted_gradient(&top(0, largest, k, &[6]), std::slice::from_ref(&x)).unwrap();
             let found: Vec<usize> = (0..6).filter(|&at| gradient[at] != 0.0).collect();
             assert_eq!(found, chosen);
         }

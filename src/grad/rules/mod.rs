@@ -43,7 +43,12 @@ use tract_onnx::tract_core::ops::nn::resize::{NearestUpsample, Resize};
 use tract_onnx::tract_core::ops::nn::{RmsNorm, Softmax};
 use tract_onnx::tract_core::ops::quant::{LookupTable, QuantizeLinearI8, QuantizeLinearU8};
 use tract_onnx::tract_core::ops::{Downsample, math, nn};
+use tract_onnx::tract_hir::ops::array::{ConstantLike, EyeLike};
 use tract_onnx_opl::lrn::Lrn;
+use tract_onnx_opl::ml::tree_ensemble_classifier::TreeEnsembleClassifier;
+use tract_onnx_opl::multinomial::Multinomial;
+use tract_onnx_opl::non_max_suppression::NonMaxSuppression;
+use tract_onnx_opl::non_zero::NonZero;
 use tract_onnx_opl::resize::Resize as OnnxResize;
 use tract_transformers::ops::apply_rope::ApplyRope;
 use tract_transformers::ops::sdpa::Sdpa;
@@ -92,7 +97,7 @@ pub(crate) type Vjp = fn(&mut Tape<'_>, &Step<'_>) -> TractResult<Cotangents>;
 pub(crate) enum Derivative {
     /// Exact, where the function is differentiable.
     Exact(Vjp),
-    /// Zero by definition: piecewise constant, or an integer or boolean result.
+    /// Zero by definition: piecewise constant, an integer or boolean result, or one that no value enters.
     Zero,
 }
 
@@ -169,6 +174,7 @@ static RULES: &[Rule] = &[
     zero("Cast (to an integer or boolean)", shape::casts_to_discrete),
     zero("Ceil", is_elt::<math::Ceil>),
     op::<TypedConcat>("Concat", shape::concat),
+    zero("ConstantLike", is::<ConstantLike>),
     op::<Conv>("Conv", conv::conv),
     elt::<math::Cos>("Cos", elementwise::cos),
     elt::<math::Cosh>("Cosh", elementwise::cosh),
@@ -181,6 +187,7 @@ static RULES: &[Rule] = &[
     zero("Eq", is_bin::<CompEq>),
     elt::<math::Erf>("Erf", elementwise::erf),
     elt::<math::Exp>("Exp", elementwise::exp),
+    zero("EyeLike", is::<EyeLike>),
     op::<Fft>("Fft", spectral::fft),
     zero("Floor", is_elt::<math::Floor>),
     op::<Gather>("Gather", select::gather),
@@ -207,9 +214,12 @@ static RULES: &[Rule] = &[
     bin::<math::Min>("Min", binary::min),
     bin::<math::Mul>("Mul", binary::mul),
     op::<MultiBroadcastTo>("MultiBroadcastTo", shape::broadcast),
+    zero("Multinomial", is::<Multinomial>),
     zero("NE", is_bin::<CompNE>),
     op::<NearestUpsample>("NearestUpsample", resize::nearest_upsample),
     elt::<math::Neg>("Neg", elementwise::neg),
+    zero("NonMaxSuppression", is::<NonMaxSuppression>),
+    zero("NonZero", is::<NonZero>),
     zero("Not", is_elt::<Not>),
     zero("OneHot", is::<OneHot>),
     zero("Or", is_bin::<Or>),
@@ -251,17 +261,60 @@ static RULES: &[Rule] = &[
     elt::<math::Tanh>("Tanh", elementwise::tanh),
     op::<Tile>("Tile", shape::tile),
     op::<Topk>("TopK", index::top_k),
+    zero("TreeEnsembleClassifier", is::<TreeEnsembleClassifier>),
     op::<Trilu>("Trilu", triangular::trilu),
     zero("Xor", is_bin::<Xor>),
 ];
 
 #[cfg(test)]
 mod tests {
+    use tract_onnx::prelude::*;
+    use tract_onnx::tract_core::internal::{TypedOp, tensor0};
+    use tract_onnx::tract_core::ops::cast::cast;
+    use tract_onnx::tract_hir::ops::array::{ConstantLike, EyeLike};
+    use tract_onnx_opl::non_max_suppression::{BoxRepr, NonMaxSuppression};
+    use tract_onnx_opl::non_zero::NonZero;
+
     use super::names;
+    use crate::grad::testing::{emitted_gradient, one_node, values};
+    use crate::grad::walk::unsupported;
 
     #[test]
     fn the_table_is_alphabetical() {
         let names: Vec<String> = names().map(|(name, _)| name.to_lowercase()).collect();
         assert!(names.is_sorted_by(|a, b| a < b), "{names:?}");
+    }
+    #[test]
+    fn a_result_that_no_value_enters_has_no_gradient() {
+        let operators: [Box<dyn TypedOp>; 2] =
+            [Box::new(ConstantLike::new(0.3)), Box::new(EyeLike::new(None, 1))];
+        for op in operators {
+            let build = |dt| one_node(op.clone(), dt, &[&[2, 3]], &[]);
+            let gradient = emitted_gradient(&build, &[values(&[2, 3], -1.0, 1.0)]).unwrap();
+            assert_eq!(gradient, [0.0; 6]);
+        }
+    }
+
+    /// Their shapes are known only when they run, so that no gradient can be emitted past them, nor need be.
+    #[test]
+    fn computed_places_are_supported() {
+        let symbols = SymbolScope::default();
+        let boxes = NonMaxSuppression {
+            center_point_box: BoxRepr::TwoPoints,
+            num_selected_indices_symbol: symbols.sym("n"),
+            has_score_threshold: false,
+        };
+        let scores = values(&[1, 1, 3], 0.0, 1.0);
+        let constants = [scores, tensor0(2_i64), tensor0(0.5_f32)];
+        let nonzero = NonZero { count: symbols.sym("n") };
+        let f32 = f32::datum_type();
+        for mut model in [
+            one_node(boxes, f32, &[&[1, 3, 4]], &constants).unwrap(),
+            one_node(nonzero, f32, &[&[1, 3]], &[]).unwrap(),
+        ] {
+            let (x, places) = (model.inputs[0], model.outputs[0]);
+            let y = model.wire_node("float", cast(f32), &[places]).unwrap()[0];
+            assert_eq!(unsupported(&model, y, x).unwrap(), []);
+        }
     }
 }
