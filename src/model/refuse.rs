@@ -4,6 +4,7 @@ use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto};
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::ops::binary::TypedBinOp;
 use tract_onnx::tract_core::ops::math::Rem;
+use tract_transformers::ops::sdpa::Sdpa;
 
 use crate::error::{Error, Result};
 
@@ -42,7 +43,8 @@ pub(super) fn refuse(model: &str, graph: &GraphProto) -> Result<()> {
     Ok(())
 }
 
-/// Refuses a remainder whose dividend is broadcast: tract 0.23.9 takes it to be commutative and swaps the operands.
+/// Refuses what tract 0.23.9 computes wrongly: a remainder whose dividend is broadcast, which it takes to be commutative
+/// and swaps, and attention with a boolean mask, which it adds to the scores as zeros and ones.
 ///
 /// # Errors
 /// [`Error::Node`] with the node's name.
@@ -55,18 +57,32 @@ pub(super) fn refuse_typed(name: &str, model: &TypedModel) -> Result<()> {
         node.op_as::<TypedBinOp>().is_some_and(|op| op.0.is::<Rem>())
             && elements(node.inputs[0]) < elements(node.inputs[1])
     });
-    match swapped {
-        None => Ok(()),
-        Some(node) => Err(Error::Node {
-            model: name.into(),
-            node: node.name.clone(),
-            op: "Mod".into(),
-            problem: "tract swaps the operands of a remainder whose dividend is broadcast, so its result would be \
-                      wrong; expand the dividend to the divisor's shape"
-                .into(),
-            source: None,
-        }),
-    }
+    let masked = model.nodes().iter().find(|node| {
+        let mask = node.inputs.get(3).and_then(|mask| model.outlet_fact(*mask).ok());
+        node.op_is::<Sdpa>() && mask.is_some_and(|mask| !mask.datum_type.is_float())
+    });
+    let (node, op, problem) = match (swapped, masked) {
+        (Some(node), _) => (
+            node,
+            "Mod",
+            "tract swaps the operands of a remainder whose dividend is broadcast, so its result would be wrong; \
+             expand the dividend to the divisor's shape",
+        ),
+        (None, Some(node)) => (
+            node,
+            "Attention",
+            "tract adds a boolean mask as zeros and ones, so its result would be wrong; make it one of floats, 0 \
+             where a key is seen and -inf where not",
+        ),
+        (None, None) => return Ok(()),
+    };
+    Err(Error::Node {
+        model: name.into(),
+        node: node.name.clone(),
+        op: op.into(),
+        problem: problem.into(),
+        source: None,
+    })
 }
 
 /// A node's name, or that of its first output where it has none.

@@ -64,19 +64,49 @@ impl Fixture {
         self
     }
 
+    pub fn bools(mut self, name: &str, values: &[bool]) -> Self {
+        self.graph.initializer.push(TensorProto {
+            name: name.into(),
+            dims: vec![values.len() as i64],
+            data_type: tensor_proto::DataType::Bool as i32,
+            int32_data: values.iter().map(|value| i32::from(*value)).collect(),
+            ..TensorProto::default()
+        });
+        self
+    }
+
+    pub fn shaped_ints(mut self, name: &str, dims: &[i64], values: &[i64]) -> Self {
+        self = self.ints(name, values);
+        if let Some(tensor) = self.graph.initializer.last_mut() {
+            tensor.dims = dims.to_vec();
+        }
+        self
+    }
+
     /// A node named after its output.
     pub fn node(
-        mut self,
+        self,
         op: &str,
         inputs: &[&str],
         output: &str,
         attributes: &[AttributeProto],
     ) -> Self {
+        self.node_of(op, inputs, &[output], attributes)
+    }
+
+    /// A node named after the first of its outputs.
+    pub fn node_of(
+        mut self,
+        op: &str,
+        inputs: &[&str],
+        outputs: &[&str],
+        attributes: &[AttributeProto],
+    ) -> Self {
         self.graph.node.push(NodeProto {
-            name: format!("{output}_node"),
+            name: format!("{}_node", outputs[0]),
             op_type: op.into(),
             input: inputs.iter().map(|name| (*name).into()).collect(),
-            output: vec![output.into()],
+            output: outputs.iter().map(|name| (*name).into()).collect(),
             attribute: attributes.to_vec(),
             ..NodeProto::default()
         });
@@ -84,7 +114,11 @@ impl Fixture {
     }
 
     pub fn bytes(self) -> Vec<u8> {
-        let opset = OperatorSetIdProto { domain: String::new(), version: 13 };
+        self.bytes_at(13)
+    }
+
+    pub fn bytes_at(self, opset: i64) -> Vec<u8> {
+        let opset = OperatorSetIdProto { domain: String::new(), version: opset };
         let model = ModelProto {
             ir_version: 8,
             opset_import: vec![opset],
@@ -118,6 +152,22 @@ pub fn float(name: &str, value: f32) -> AttributeProto {
 pub fn ints(name: &str, values: &[i64]) -> AttributeProto {
     let r#type = attribute_proto::AttributeType::Ints as i32;
     AttributeProto { name: name.into(), ints: values.to_vec(), r#type, ..AttributeProto::default() }
+}
+
+pub fn floats(name: &str, values: &[f32]) -> AttributeProto {
+    let r#type = attribute_proto::AttributeType::Floats as i32;
+    AttributeProto {
+        name: name.into(),
+        floats: values.to_vec(),
+        r#type,
+        ..AttributeProto::default()
+    }
+}
+
+pub fn string(name: &str, value: &str) -> AttributeProto {
+    let r#type = attribute_proto::AttributeType::String as i32;
+    let s = value.as_bytes().to_vec();
+    AttributeProto { name: name.into(), s, r#type, ..AttributeProto::default() }
 }
 
 pub fn strings(name: &str, values: &[&str]) -> AttributeProto {

@@ -1,35 +1,57 @@
 //! One rule per operator of tract's decluttered op set. The table below is the list of what can be differentiated.
 
+mod attention;
 mod binary;
 mod conv;
 mod deconv;
 mod downsample;
+mod dyn_slice;
 mod einsum;
 mod elementwise;
+mod grid_sample;
+mod index;
 mod kernel;
 mod lrn;
 mod pool;
 mod reduce;
+mod resize;
+mod scatter;
 mod select;
 mod shape;
 mod softmax;
+mod spectral;
+mod triangular;
 
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::*;
-use tract_onnx::tract_core::ops::array::{Gather, MultiBroadcastTo, Pad, Slice, Tile, TypedConcat};
+use tract_onnx::tract_core::ops::array::{
+    CumSum, DynSlice, Gather, GatherElements, GatherNd, MultiBroadcastTo, OneHot, Pad,
+    ScatterElements, ScatterNd, Slice, Tile, Topk, Trilu, TypedConcat,
+};
 use tract_onnx::tract_core::ops::binary::{BinMiniOp, TypedBinOp};
 use tract_onnx::tract_core::ops::cnn::{Conv, Deconv, MaxPool, SumPool};
 use tract_onnx::tract_core::ops::einsum::EinSum;
 use tract_onnx::tract_core::ops::element_wise::{ElementWiseMiniOp, ElementWiseOp};
+use tract_onnx::tract_core::ops::fft::{Fft, Stft};
 use tract_onnx::tract_core::ops::identity::Identity;
 use tract_onnx::tract_core::ops::logic::{
     And, BitAnd, BitNot, BitOr, BitXor, CompEq, CompGT, CompGTE, CompLT, CompLTE, CompNE, Iff, Not,
     Or, Xor,
 };
+use tract_onnx::tract_core::ops::nn::grid_sample::GridSample;
+use tract_onnx::tract_core::ops::nn::resize::{NearestUpsample, Resize};
 use tract_onnx::tract_core::ops::nn::{RmsNorm, Softmax};
 use tract_onnx::tract_core::ops::quant::{LookupTable, QuantizeLinearI8, QuantizeLinearU8};
 use tract_onnx::tract_core::ops::{Downsample, math, nn};
+use tract_onnx::tract_hir::ops::array::{ConstantLike, EyeLike};
 use tract_onnx_opl::lrn::Lrn;
+use tract_onnx_opl::ml::tree_ensemble_classifier::TreeEnsembleClassifier;
+use tract_onnx_opl::multinomial::Multinomial;
+use tract_onnx_opl::non_max_suppression::NonMaxSuppression;
+use tract_onnx_opl::non_zero::NonZero;
+use tract_onnx_opl::resize::Resize as OnnxResize;
+use tract_transformers::ops::apply_rope::ApplyRope;
+use tract_transformers::ops::sdpa::Sdpa;
 
 use super::tape::Tape;
 
@@ -75,7 +97,7 @@ pub(crate) type Vjp = fn(&mut Tape<'_>, &Step<'_>) -> TractResult<Cotangents>;
 pub(crate) enum Derivative {
     /// Exact, where the function is differentiable.
     Exact(Vjp),
-    /// Zero by definition: piecewise constant, or an integer or boolean result.
+    /// Zero by definition: piecewise constant, an integer or boolean result, or one that no value enters.
     Zero,
 }
 
@@ -119,6 +141,10 @@ const fn zero(name: &'static str, matches: fn(&dyn TypedOp) -> bool) -> Rule {
     Rule { name, matches, derivative: Derivative::Zero }
 }
 
+fn is<T: TypedOp>(op: &dyn TypedOp) -> bool {
+    op.is::<T>()
+}
+
 fn is_bin<T: BinMiniOp>(op: &dyn TypedOp) -> bool {
     op.downcast_ref::<TypedBinOp>().is_some_and(|op| op.0.is::<T>())
 }
@@ -134,6 +160,7 @@ static RULES: &[Rule] = &[
     elt::<math::Acosh>("Acosh", elementwise::acosh),
     bin::<math::Add>("Add", binary::add),
     zero("And", is_bin::<And>),
+    op::<ApplyRope>("ApplyRope", attention::apply_rope),
     elt::<math::Asin>("Asin", elementwise::asin),
     elt::<math::Asinh>("Asinh", elementwise::asinh),
     elt::<math::Atan>("Atan", elementwise::atan),
@@ -147,20 +174,28 @@ static RULES: &[Rule] = &[
     zero("Cast (to an integer or boolean)", shape::casts_to_discrete),
     zero("Ceil", is_elt::<math::Ceil>),
     op::<TypedConcat>("Concat", shape::concat),
+    zero("ConstantLike", is::<ConstantLike>),
     op::<Conv>("Conv", conv::conv),
     elt::<math::Cos>("Cos", elementwise::cos),
     elt::<math::Cosh>("Cosh", elementwise::cosh),
+    op::<CumSum>("CumSum", triangular::cum_sum),
     op::<Deconv>("Deconv", deconv::deconv),
     bin::<math::Div>("Div", binary::div),
     op::<Downsample>("Downsample", downsample::downsample),
+    op::<DynSlice>("DynSlice", dyn_slice::dyn_slice),
     op::<EinSum>("EinSum", einsum::einsum),
     zero("Eq", is_bin::<CompEq>),
     elt::<math::Erf>("Erf", elementwise::erf),
     elt::<math::Exp>("Exp", elementwise::exp),
+    zero("EyeLike", is::<EyeLike>),
+    op::<Fft>("Fft", spectral::fft),
     zero("Floor", is_elt::<math::Floor>),
     op::<Gather>("Gather", select::gather),
+    op::<GatherElements>("GatherElements", index::gather_elements),
+    op::<GatherNd>("GatherNd", index::gather_nd),
     elt::<nn::GeluApproximate>("GeluApproximate", elementwise::gelu_approximate),
     elt::<nn::GeluExact>("GeluExact", elementwise::gelu_exact),
+    op::<GridSample>("GridSample", grid_sample::grid_sample),
     zero("GT", is_bin::<CompGT>),
     zero("GTE", is_bin::<CompGTE>),
     elt::<nn::HardSwish>("HardSwish", elementwise::hard_swish),
@@ -179,9 +214,14 @@ static RULES: &[Rule] = &[
     bin::<math::Min>("Min", binary::min),
     bin::<math::Mul>("Mul", binary::mul),
     op::<MultiBroadcastTo>("MultiBroadcastTo", shape::broadcast),
+    zero("Multinomial", is::<Multinomial>),
     zero("NE", is_bin::<CompNE>),
+    op::<NearestUpsample>("NearestUpsample", resize::nearest_upsample),
     elt::<math::Neg>("Neg", elementwise::neg),
+    zero("NonMaxSuppression", is::<NonMaxSuppression>),
+    zero("NonZero", is::<NonZero>),
     zero("Not", is_elt::<Not>),
+    zero("OneHot", is::<OneHot>),
     zero("Or", is_bin::<Or>),
     op::<Pad>("Pad", shape::pad),
     bin::<math::Pow>("Pow", binary::pow),
@@ -193,10 +233,15 @@ static RULES: &[Rule] = &[
     zero("Reduce (ArgMax, ArgMin, All, Any)", reduce::is_discrete),
     exact("Reduce (MeanOfSquares, Max, Min, Prod, Sum)", reduce::is_continuous, reduce::reduce),
     bin::<math::Rem>("Rem", binary::rem),
+    op::<Resize>("Resize", resize::resize),
+    op::<OnnxResize>("Resize (ONNX variants)", resize::onnx_resize),
     op::<RmsNorm>("RmsNorm", softmax::rms_norm),
     zero("Round", is_elt::<math::Round>),
     zero("RoundHalfToEven", is_elt::<math::RoundHalfToEven>),
     elt::<math::Rsqrt>("Rsqrt", elementwise::rsqrt),
+    op::<ScatterElements>("ScatterElements", scatter::scatter_elements),
+    op::<ScatterNd>("ScatterNd", scatter::scatter_nd),
+    op::<Sdpa>("Sdpa", attention::sdpa),
     zero("ShiftLeft", is_bin::<math::ShiftLeft>),
     zero("ShiftRight", is_bin::<math::ShiftRight>),
     elt::<nn::Sigmoid>("Sigmoid", elementwise::sigmoid),
@@ -208,22 +253,68 @@ static RULES: &[Rule] = &[
     op::<Softmax>("Softmax", softmax::softmax),
     elt::<math::Sqrt>("Sqrt", elementwise::sqrt),
     elt::<math::Square>("Square", elementwise::square),
+    op::<Stft>("Stft", spectral::stft),
     bin::<math::Sub>("Sub", binary::sub),
     bin::<math::SubF>("SubF", binary::subf),
     op::<SumPool>("SumPool", pool::sum_pool),
     elt::<math::Tan>("Tan", elementwise::tan),
     elt::<math::Tanh>("Tanh", elementwise::tanh),
     op::<Tile>("Tile", shape::tile),
+    op::<Topk>("TopK", index::top_k),
+    zero("TreeEnsembleClassifier", is::<TreeEnsembleClassifier>),
+    op::<Trilu>("Trilu", triangular::trilu),
     zero("Xor", is_bin::<Xor>),
 ];
 
 #[cfg(test)]
 mod tests {
+    use tract_onnx::prelude::*;
+    use tract_onnx::tract_core::internal::{TypedOp, tensor0};
+    use tract_onnx::tract_core::ops::cast::cast;
+    use tract_onnx::tract_hir::ops::array::{ConstantLike, EyeLike};
+    use tract_onnx_opl::non_max_suppression::{BoxRepr, NonMaxSuppression};
+    use tract_onnx_opl::non_zero::NonZero;
+
     use super::names;
+    use crate::grad::testing::{emitted_gradient, one_node, values};
+    use crate::grad::walk::unsupported;
 
     #[test]
     fn the_table_is_alphabetical() {
         let names: Vec<String> = names().map(|(name, _)| name.to_lowercase()).collect();
         assert!(names.is_sorted_by(|a, b| a < b), "{names:?}");
+    }
+    #[test]
+    fn a_result_that_no_value_enters_has_no_gradient() {
+        let operators: [Box<dyn TypedOp>; 2] =
+            [Box::new(ConstantLike::new(0.3)), Box::new(EyeLike::new(None, 1))];
+        for op in operators {
+            let build = |dt| one_node(op.clone(), dt, &[&[2, 3]], &[]);
+            let gradient = emitted_gradient(&build, &[values(&[2, 3], -1.0, 1.0)]).unwrap();
+            assert_eq!(gradient, [0.0; 6]);
+        }
+    }
+
+    /// Their shapes are known only when they run, so that no gradient can be emitted past them, nor need be.
+    #[test]
+    fn computed_places_are_supported() {
+        let symbols = SymbolScope::default();
+        let boxes = NonMaxSuppression {
+            center_point_box: BoxRepr::TwoPoints,
+            num_selected_indices_symbol: symbols.sym("n"),
+            has_score_threshold: false,
+        };
+        let scores = values(&[1, 1, 3], 0.0, 1.0);
+        let constants = [scores, tensor0(2_i64), tensor0(0.5_f32)];
+        let nonzero = NonZero { count: symbols.sym("n") };
+        let f32 = f32::datum_type();
+        for mut model in [
+            one_node(boxes, f32, &[&[1, 3, 4]], &constants).unwrap(),
+            one_node(nonzero, f32, &[&[1, 3]], &[]).unwrap(),
+        ] {
+            let (x, places) = (model.inputs[0], model.outputs[0]);
+            let y = model.wire_node("float", cast(f32), &[places]).unwrap()[0];
+            assert_eq!(unsupported(&model, y, x).unwrap(), []);
+        }
     }
 }
