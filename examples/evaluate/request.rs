@@ -48,6 +48,7 @@ impl<'a> Request<'a> {
                 reverse_channels: args.reverse_channels,
                 channel_axis: args.channel_axis,
             },
+            straight_through: args.straight_through.clone(),
             input_shape: (!args.input_shape.is_empty()).then(|| args.input_shape.clone()),
             ..ModelOptions::default()
         };

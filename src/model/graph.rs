@@ -15,7 +15,9 @@ use super::logits::{self, Logits};
 use super::options::ModelOptions;
 use super::preprocess;
 use super::refuse::{refuse, refuse_typed};
+use super::straight_through::FileNodes;
 use crate::error::{Error, Result};
+use crate::grad::StraightThrough;
 
 /// Samples per plan for graphs that multiply matrices and little else: there a batch reads the weights once.
 const MATMUL_BATCH: usize = 16;
@@ -33,6 +35,10 @@ pub(super) struct Graph {
     pub shape: Vec<usize>,
     /// How many samples a plan should take.
     pub batch: usize,
+    /// The nodes of the file.
+    pub nodes: FileNodes,
+    /// Which of them gradients pass straight through.
+    pub through: StraightThrough,
     model: InferenceModel,
     /// The forward graphs made so far, by batch: loading needs one, and each kind of plan again.
     forward: Mutex<HashMap<usize, (TypedModel, Logits)>>,
@@ -84,12 +90,15 @@ impl Graph {
             None if has_convolution(graph) => 1,
             None => MATMUL_BATCH,
         };
+        let nodes = FileNodes::new(graph);
         Ok(Self {
             name: name.into(),
             input: source,
             output,
             shape,
             batch,
+            through: nodes.select(&options.straight_through),
+            nodes,
             model,
             forward: Mutex::default(),
             dt,

@@ -11,6 +11,7 @@ mod plan;
 mod preprocess;
 mod refuse;
 mod runner;
+mod straight_through;
 
 pub(crate) use classifier::expect_len;
 pub use classifier::{Classifier, LossGradient, ModelInfo};

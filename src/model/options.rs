@@ -17,6 +17,14 @@ pub struct ModelOptions {
     /// How many samples a plan takes at a time. When none is given: one for graphs with convolutions, which tract runs
     /// fastest so, sixteen for others.
     pub plan_batch: Option<usize>,
+    /// What rounds, but is differentiated as if it did not (the straight-through estimator, for gradients that rounding
+    /// makes zero): operators of ONNX such as `Sign` or `QuantizeLinear`, names of nodes, or `all`. None by default:
+    /// gradients are exact. The logits are the same either way.
+    ///
+    /// `Round`, `Floor`, `Ceil` and `Cast` pass a gradient as it is; `Sign` where its operand lies in [-1, 1];
+    /// `QuantizeLinear`, `DynamicQuantizeLinear`, `QLinearConv` and `QLinearMatMul` pass what they would without
+    /// rounding, and nothing where their result is clipped. Comparisons, `ArgMax` and the like cannot be passed.
+    pub straight_through: Vec<String>,
     /// What happens to the data before the model sees them.
     pub preprocessing: Preprocessing,
 }

@@ -12,6 +12,7 @@ mod reduce_grad;
 mod scatter_add;
 mod softmax_grad;
 mod sum_pool;
+mod surrogate;
 mod unary;
 mod windows;
 
@@ -26,4 +27,5 @@ pub(crate) use reduce_grad::{ReduceGrad, ReduceKind};
 pub(crate) use scatter_add::ScatterAdd;
 pub(crate) use softmax_grad::SoftmaxGrad;
 pub(crate) use sum_pool::SumPoolGrad;
+pub(crate) use surrogate::{DynamicScaleGrad, SurrogateGrad, SurrogateSlope};
 pub(crate) use unary::{Slope, UnaryGrad};
