@@ -21,9 +21,10 @@ pub struct ModelOptions {
     /// makes zero): operators of ONNX such as `Sign` or `QuantizeLinear`, names of nodes, or `all`. None by default:
     /// gradients are exact. The logits are the same either way.
     ///
-    /// `Round`, `Floor`, `Ceil` and `Cast` pass a gradient as it is; `Sign` where its operand lies in [-1, 1];
-    /// `QuantizeLinear`, `DynamicQuantizeLinear`, `QLinearConv` and `QLinearMatMul` pass what they would without
-    /// rounding, and nothing where their result is clipped. Comparisons, `ArgMax` and the like cannot be passed.
+    /// `Round`, `Floor`, `Ceil` and `Cast` pass a gradient as it is; `Sign` as it is where its operand x lies in
+    /// [-1, 1], and divided by x² elsewhere; `QuantizeLinear`, `DynamicQuantizeLinear`, `QLinearConv` and
+    /// `QLinearMatMul` pass what they would without rounding, and nothing where their result is clipped. Comparisons,
+    /// `ArgMax` and the like cannot be passed.
     pub straight_through: Vec<String>,
     /// What happens to the data before the model sees them.
     pub preprocessing: Preprocessing,

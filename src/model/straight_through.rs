@@ -104,9 +104,15 @@ impl FileNodes {
     /// The node of the file that (name, operator) of the graph belongs to.
     fn origin(&self, (name, kind): (String, String)) -> (String, String) {
         let through = self.select(&[]);
-        match through.origin(&name) {
-            Some((name, origin)) => (name.to_owned(), origin.kind.clone()),
-            None => (name, kind),
+        let Some((name, origin)) = through.origin(&name) else {
+            return (name, kind);
+        };
+        let (name, own) = (name.to_owned(), origin.kind.clone());
+        // A table bears the name of the chain's beginning, and is selected by its end.
+        let end = self.0.iter().find(|node| kind == node.kind && node.chain.contains(&name));
+        match end.filter(|_| own != kind) {
+            Some(end) => (end.name.clone(), kind),
+            None => (name, own),
         }
     }
 

@@ -13,6 +13,7 @@ use ironbound::tract_onnx;
 #[derive(Clone, Debug, Default)]
 pub struct Fixture {
     graph: GraphProto,
+    opset: Option<i64>,
 }
 
 impl Fixture {
@@ -72,8 +73,42 @@ impl Fixture {
         self
     }
 
+    /// As [`node`](Self::node), with several outputs; named after the first.
+    pub fn node_of(mut self, op: &str, inputs: &[&str], outputs: &[&str]) -> Self {
+        self = self.node(op, inputs, outputs[0], &[]);
+        if let Some(node) = self.graph.node.last_mut() {
+            node.output = outputs.iter().map(|name| (*name).into()).collect();
+        }
+        self
+    }
+
+    /// An initializer of 8- or 32-bit integers.
+    pub fn integers(
+        mut self,
+        name: &str,
+        dims: &[i64],
+        values: &[i32],
+        dt: tensor_proto::DataType,
+    ) -> Self {
+        self.graph.initializer.push(TensorProto {
+            name: name.into(),
+            dims: dims.to_vec(),
+            data_type: dt as i32,
+            int32_data: values.to_vec(),
+            ..TensorProto::default()
+        });
+        self
+    }
+
+    /// The version of the operator set, 13 otherwise.
+    pub fn opset(mut self, version: i64) -> Self {
+        self.opset = Some(version);
+        self
+    }
+
     pub fn bytes(self) -> Vec<u8> {
-        let opset = OperatorSetIdProto { domain: String::new(), version: 13 };
+        let opset =
+            OperatorSetIdProto { domain: String::new(), version: self.opset.unwrap_or(13) };
         let model = ModelProto {
             ir_version: 8,
             opset_import: vec![opset],

@@ -10,7 +10,7 @@ pub(crate) enum SurrogateSlope {
     Inside { ends: (f32, f32) },
     /// `scale` where `round(x * scale) + zero_point` lies within the ends, 0 where it is clipped.
     Quantize { scale: f32, zero_point: f32, ends: (f32, f32) },
-    /// 1 where |x| <= 1.
+    /// 1 where |x| <= 1, 1 / x² outside.
     Sign,
     /// One slope per level, from level `first` on.
     Table { first: f32, slopes: Arc<[f32]> },
@@ -25,7 +25,7 @@ impl SurrogateSlope {
                 let level = (value * scale).round_ties_even() + zero_point;
                 within((*low..=*high).contains(&level), *scale)
             }
-            Self::Sign => within(value.abs() <= 1.0, 1.0),
+            Self::Sign => value.abs().max(1.0).powi(-2),
             Self::Table { first, slopes } => {
                 slopes.get((value - first) as usize).copied().unwrap_or(0.0)
             }

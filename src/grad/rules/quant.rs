@@ -78,7 +78,8 @@ pub(super) fn round(tape: &mut Tape<'_>, step: &Step<'_>) -> TractResult<Cotange
     Ok(tvec![Some(as_cotangent_of(tape, step.input(0), cotangent)?)])
 }
 
-/// Surrogate of the sign: the identity within [-1, 1], flat outside (hard tanh, Hubara et al. 2016).
+/// Surrogate of the sign: the identity within [-1, 1] as in hard tanh (Hubara et al. 2016), and sign(x) (2 - 1 / |x|)
+/// outside, where hard tanh is flat: without a batch normalisation in front, hardly an operand lies within.
 pub(super) fn sign(tape: &mut Tape<'_>, step: &Step<'_>) -> TractResult<Cotangents> {
     surrogate(tape, step, SurrogateSlope::Sign)
 }
