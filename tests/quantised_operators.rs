@@ -20,11 +20,16 @@ fn per_tensor() {
                 .output("y", &["N", "12"])
                 .opset(opset);
             // Some are clipped.
-            check(&format!("{dt:?} {zero} {opset}"), &fixture, &values(12, -2.0, 9.0), |x, round| {
-                x.iter()
-                    .map(|x| dequantise(quantise(*x, SCALE, zero, dt, round), SCALE, zero))
-                    .collect()
-            });
+            check(
+                &format!("{dt:?} {zero} {opset}"),
+                &fixture,
+                &values(12, -2.0, 9.0),
+                |x, round| {
+                    x.iter()
+                        .map(|x| dequantise(quantise(*x, SCALE, zero, dt, round), SCALE, zero))
+                        .collect()
+                },
+            );
         }
     }
 }
@@ -70,7 +75,12 @@ fn per_channel() {
 #[test]
 fn integers_move_like_floats() {
     let fixture = quantised_input(&["N", "2", "4", "4"], Uint8, 10)
-        .node("MaxPool", &["q"], "pooled", &[ints("kernel_shape", &[2, 2]), ints("strides", &[2, 2])])
+        .node(
+            "MaxPool",
+            &["q"],
+            "pooled",
+            &[ints("kernel_shape", &[2, 2]), ints("strides", &[2, 2])],
+        )
         .node("Transpose", &["pooled"], "turned", &[ints("perm", &[0, 2, 3, 1])])
         .ints("from", &[0])
         .ints("to", &[1])
@@ -141,7 +151,10 @@ fn products_of_integers() {
             .node("Cast", &["z"], "y", &[int("to", 1)])
             .output("y", &["N", "2"]);
         check(&format!("{a:?} {b:?} {zeros_b:?}"), &fixture, &values(4, -1.0, 4.0), |x, round| {
-            let q: Vec<f64> = x.iter().map(|x| quantise(*x, SCALE, zero_a, a, round) - f64::from(zero_a)).collect();
+            let q: Vec<f64> = x
+                .iter()
+                .map(|x| quantise(*x, SCALE, zero_a, a, round) - f64::from(zero_a))
+                .collect();
             let weight = |i: usize, j: usize| f64::from(w[2 * i + j] - zeros_b[j % zeros_b.len()]);
             (0..2).map(|j| (0..4).map(|i| q[i] * weight(i, j)).sum()).collect()
         });
@@ -164,35 +177,48 @@ fn a_product_without_zero_points() {
 
 #[test]
 fn quantised_products() {
-    let (scale_w, scale_y) = (f64::from(0.02_f32), f64::from(0.5_f32));
-    for (a, b, c) in [
-        (Uint8, Int8, Uint8),
-        (Uint8, Uint8, Uint8),
-        (Int8, Int8, Int8),
-        (Uint8, Int8, Int8),
-        (Int8, Uint8, Int8),
+    let scale_y = f64::from(0.5_f32);
+    for (a, b, c, per_column) in [
+        (Uint8, Int8, Uint8, false),
+        (Uint8, Uint8, Uint8, false),
+        (Int8, Int8, Int8, false),
+        (Uint8, Int8, Int8, true),
+        (Int8, Uint8, Int8, true),
     ] {
         let (low, high) = if b == Int8 { (-120, 120) } else { (0, 250) };
         let (zero_b, zero_c) = (if b == Int8 { 3 } else { 120 }, if c == Int8 { 2 } else { 128 });
         let w = levels(12, low, high);
+        let (dims, columns): (&[i64], _) = if per_column { (&[3], 3) } else { (&[], 1) };
+        let zeros: Vec<i32> = (0..columns).map(|j| zero_b + 2 * j).collect();
+        let scales: Vec<f32> = (0..columns).map(|j| 0.02 + 0.005 * j as f32).collect();
         let fixture = quantised_input(&["N", "4"], a, 10)
             .integers("w", &[4, 3], &w, b)
-            .integers("w0", &[], &[zero_b], b)
-            .floats("ws", &[], &[scale_w as f32])
+            .integers("w0", dims, &zeros, b)
+            .floats("ws", dims, &scales)
             .integers("y0", &[], &[zero_c], c)
             .floats("ys", &[], &[scale_y as f32])
             .node("QLinearMatMul", &["q", "scale", "zero", "w", "ws", "w0", "ys", "y0"], "z", &[])
             .node("DequantizeLinear", &["z", "ys", "y0"], "y", &[])
             .output("y", &["N", "3"]);
-        check(&format!("{a:?} {b:?} {c:?}"), &fixture, &values(4, -0.4, 4.0), |x, round| {
-            let q: Vec<f64> = x.iter().map(|x| quantise(*x, SCALE, 10, a, round) - 10.0).collect();
-            let sum = |j: usize| -> f64 {
-                (0..4).map(|i| q[i] * f64::from(w[3 * i + j] - zero_b)).sum::<f64>() * SCALE * scale_w
-            };
-            (0..3)
-                .map(|j| dequantise(quantise(sum(j), scale_y, zero_c, c, round), scale_y, zero_c))
-                .collect()
-        });
+        check(
+            &format!("{a:?} {b:?} {c:?} {per_column}"),
+            &fixture,
+            &values(4, -0.4, 4.0),
+            |x, round| {
+                let q: Vec<f64> =
+                    x.iter().map(|x| quantise(*x, SCALE, 10, a, round) - 10.0).collect();
+                let sum = |j: usize| -> f64 {
+                    let (zero, scale) = (zeros[j % zeros.len()], scales[j % scales.len()]);
+                    let sum: f64 = (0..4).map(|i| q[i] * f64::from(w[3 * i + j] - zero)).sum();
+                    sum * SCALE * f64::from(scale)
+                };
+                (0..3)
+                    .map(|j| {
+                        dequantise(quantise(sum(j), scale_y, zero_c, c, round), scale_y, zero_c)
+                    })
+                    .collect()
+            },
+        );
     }
 }
 
@@ -225,7 +251,8 @@ impl Plain {
                     let (c, place) = (tap / (self.size * self.size), tap % (self.size * self.size));
                     let channel = o / (self.outputs / self.group) * inputs + c;
                     let row = (at / width * self.stride + place / self.size).wrapping_sub(self.pad);
-                    let column = (at % width * self.stride + place % self.size).wrapping_sub(self.pad);
+                    let column =
+                        (at % width * self.stride + place % self.size).wrapping_sub(self.pad);
                     if row < 4 && column < 4 {
                         sum += k * q[channel * 16 + row * 4 + column];
                     }
@@ -313,32 +340,60 @@ fn quantised_convolutions() {
 
 #[test]
 fn convolutions_of_integers() {
-    for (a, b, zero_b, group, pad) in
-        [(Uint8, Int8, 3, 1, 1), (Uint8, Uint8, 120, 2, 0), (Int8, Int8, 0, 1, 1)]
-    {
+    for (a, b, zero_b, group, size, pad) in [
+        (Uint8, Int8, 3, 1, 3, 1),
+        (Uint8, Uint8, 120, 2, 3, 0),
+        (Int8, Int8, 0, 1, 3, 1),
+        (Uint8, Int8, 3, 1, 1, 0),
+    ] {
         let (low, high) = if b == Int8 { (-120, 120) } else { (0, 250) };
         let inputs = 2 / group;
-        let w = levels(4 * inputs * 9, low, high);
+        let w = levels(4 * inputs * size * size, low, high);
         let plain = Plain {
             kernel: f64s(&w).iter().map(|w| w - f64::from(zero_b)).collect(),
             outputs: 4,
             group,
-            size: 3,
+            size,
             stride: 1,
             pad,
         };
         let len = 4 * plain.width() * plain.width();
         let attributes = [ints("pads", &[pad as i64; 4]), int("group", group as i64)];
         let fixture = quantised_input(&["N", "2", "4", "4"], a, 10)
-            .integers("w", &[4, inputs as i64, 3, 3], &w, b)
+            .integers("w", &[4, inputs as i64, size as i64, size as i64], &w, b)
             .integers("w0", &[], &[zero_b], b)
             .node("ConvInteger", &["q", "w", "zero", "w0"], "z", &attributes)
             .node("Cast", &["z"], "f", &[int("to", 1)])
             .node("Flatten", &["f"], "y", &[])
             .output("y", &["N", &len.to_string()]);
-        check(&format!("{a:?} {b:?} group {group}"), &fixture, &values(32, -0.4, 4.0), |x, round| {
-            let q: Vec<f64> = x.iter().map(|x| quantise(*x, SCALE, 10, a, round) - 10.0).collect();
-            plain.of(&q)
-        });
+        check(
+            &format!("{a:?} {b:?} group {group}"),
+            &fixture,
+            &values(32, -0.4, 4.0),
+            |x, round| {
+                let q: Vec<f64> =
+                    x.iter().map(|x| quantise(*x, SCALE, 10, a, round) - 10.0).collect();
+                plain.of(&q)
+            },
+        );
     }
+}
+
+#[test]
+fn a_type_that_only_an_attribute_names_is_refused() {
+    let quantised = |inputs: &[&str], to: i64| {
+        let fixture = Fixture::default()
+            .input("x", &["N", "3"])
+            .floats("scale", &[], &[0.1])
+            .integers("zero", &[], &[0], Int8)
+            .node("QuantizeLinear", inputs, "q", &[int("output_dtype", to)])
+            .node("Cast", &["q"], "y", &[int("to", 1)])
+            .output("y", &["N", "3"])
+            .opset(21);
+        ironbound::Model::from_bytes(&fixture.bytes(), "fixture.onnx")
+    };
+    let error = quantised(&["x", "scale"], 3).unwrap_err().to_string();
+    assert!(error.contains("q_node") && error.contains("output_dtype"), "{error}");
+    assert!(quantised(&["x", "scale"], 2).is_ok() && quantised(&["x", "scale"], 0).is_ok());
+    assert!(quantised(&["x", "scale", "zero"], 3).is_ok());
 }

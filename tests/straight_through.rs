@@ -23,11 +23,18 @@ fn requantised(fixture: Fixture, input: &str, dt: DataType, zero: i32, scale: f6
 #[test]
 fn dequantised_and_quantised_again() {
     let scale = f64::from(0.02_f32);
-    for (a, zero_a, b, zero_b) in
-        [(Uint8, 3, Uint8, 10), (Int8, -100, Int8, -90), (Int8, -100, Uint8, 10), (Uint8, 3, Int8, -90)]
-    {
-        let fixture = quantised_input(&["N", "12"], a, zero_a)
-            .node("DequantizeLinear", &["q", "scale", "zero"], "d", &[]);
+    for (a, zero_a, b, zero_b) in [
+        (Uint8, 3, Uint8, 10),
+        (Int8, -100, Int8, -90),
+        (Int8, -100, Uint8, 10),
+        (Uint8, 3, Int8, -90),
+    ] {
+        let fixture = quantised_input(&["N", "12"], a, zero_a).node(
+            "DequantizeLinear",
+            &["q", "scale", "zero"],
+            "d",
+            &[],
+        );
         let fixture = requantised(fixture, "d", b, zero_b, scale);
         check(&format!("{a:?} to {b:?}"), &fixture, &values(12, 0.3, 3.7), |x, round| {
             x.iter()
@@ -41,7 +48,9 @@ fn dequantised_and_quantised_again() {
 /// A table's slope is a mean over nine levels, so that it is compared by the way it leads.
 #[test]
 fn a_function_between_two_quantisations() {
-    for (a, zero_a, b, zero_b) in [(Uint8, 128, Uint8, 0), (Int8, 3, Int8, -128), (Uint8, 128, Int8, -128)] {
+    for (a, zero_a, b, zero_b) in
+        [(Uint8, 128, Uint8, 0), (Int8, 3, Int8, -128), (Uint8, 128, Int8, -128)]
+    {
         let fixture = quantised_input(&["N", "12"], a, zero_a)
             .node("DequantizeLinear", &["q", "scale", "zero"], "d", &[])
             .node("Sigmoid", &["d"], "s", &[]);
@@ -100,9 +109,8 @@ fn a_dynamic_quantisation() {
     }
     // Exact: the levels stand still, the scale moves with the smallest and the largest value.
     assert!(model.gradient_cuts().unwrap().is_empty());
-    let by_scale: f64 = (0..3)
-        .map(|j| weight(j) * (0..4).map(|i| levels[i] * weights(i, j)).sum::<f64>())
-        .sum();
+    let by_scale: f64 =
+        (0..3).map(|j| weight(j) * (0..4).map(|i| levels[i] * weights(i, j)).sum::<f64>()).sum();
     let expected = [0.0, -by_scale / 255.0, by_scale / 255.0, 0.0];
     for (found, expected) in gradient(&model, &x).iter().zip(expected) {
         approx::assert_relative_eq!(f64::from(*found), expected, max_relative = 1e-5);
@@ -113,6 +121,17 @@ fn a_dynamic_quantisation() {
         let expected: f64 = (0..3).map(|j| weight(j) * weights(i, j)).sum();
         approx::assert_relative_eq!(f64::from(*found), expected, max_relative = 1e-4);
     }
+}
+
+#[test]
+fn a_dynamic_quantisation_of_zeros_has_finite_gradients() {
+    let fixture = Fixture::default()
+        .input("x", &["1", "4"])
+        .node_of("DynamicQuantizeLinear", &["x"], &["q", "scale", "zero"])
+        .node("Cast", &["q"], "f", &[int("to", 1)])
+        .node("Mul", &["f", "scale"], "y", &[])
+        .output("y", &["1", "4"]);
+    assert_eq!(gradient(&load(&fixture, &["all"]), &[0.0; 4]), [0.0; 4]);
 }
 
 #[test]

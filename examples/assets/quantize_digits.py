@@ -1,6 +1,6 @@
 """Quantises the plain digit classifier to 8 bits, as onnxruntime exports it: QuantizeLinear and DequantizeLinear nodes.
 
-    (the environment of train_digits.py)
+    (the environment of train_digits.py, with onnxruntime==1.32.0)
     .venv/bin/python examples/assets/quantize_digits.py
 
 Writes digits_cnn_int8.onnx beside this file, calibrated on the training images, and prints what README.md and

@@ -60,8 +60,7 @@ pub(super) fn gradient(
         if arrived.iter().all(Option::is_none) {
             continue;
         }
-        let mut wants: TVec<bool> =
-            node.inputs.iter().map(|parent| depends[parent.node]).collect();
+        let mut wants: TVec<bool> = node.inputs.iter().map(|parent| depends[parent.node]).collect();
         for (wanted, parent) in wants.iter_mut().zip(&node.inputs) {
             *wanted &= !(exact && is_discrete(tape.fact(*parent)?));
         }

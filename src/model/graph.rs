@@ -15,6 +15,7 @@ use super::logits::{self, Logits};
 use super::options::ModelOptions;
 use super::preprocess;
 use super::refuse::{refuse, refuse_typed};
+use super::requantise::split_requantisations;
 use super::straight_through::FileNodes;
 use crate::error::{Error, Result};
 use crate::grad::StraightThrough;
@@ -136,7 +137,9 @@ impl Graph {
         let typed = typed.map_err(fail)?;
         refuse_typed(&self.name, &typed)?;
         let mut model = guard(|| {
-            preprocess::prepend(&typed, &self.preprocessing, self.axis)?.into_decluttered()
+            let mut model = preprocess::prepend(&typed, &self.preprocessing, self.axis)?;
+            split_requantisations(&mut model)?;
+            model.into_decluttered()
         })
         .map_err(fail)?;
         let logits = guard(|| logits::expose(&mut model, batch)).map_err(|cause| {

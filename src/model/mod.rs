@@ -10,6 +10,7 @@ mod options;
 mod plan;
 mod preprocess;
 mod refuse;
+mod requantise;
 mod runner;
 mod straight_through;
 

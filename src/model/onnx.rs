@@ -136,7 +136,7 @@ impl Model {
     /// that [`straight_through`](ModelOptions::straight_through) would have to name. Empty where a gradient gets through.
     ///
     /// # Errors
-    /// [`Error::Model`] when the graph cannot be differentiated.
+    /// [`Error::NotDifferentiable`], naming every node without a rule; [`Error::Model`] when one cannot be applied.
     pub fn gradient_cuts(&self) -> Result<Vec<(String, String)>> {
         let graph = &self.runner.graph;
         let (forward, _) = graph.forward(1)?;

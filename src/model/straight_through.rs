@@ -123,9 +123,14 @@ impl FileNodes {
         model: &TypedModel,
         through: &StraightThrough,
     ) -> Result<Vec<(String, String)>> {
-        let cuts = between(name, model, |model, output, input| {
-            grad::cuts(model, output, input, through)
+        let nodes = between(name, model, |model, output, input| {
+            grad::unsupported(model, output, input, through)
         })?;
+        if !nodes.is_empty() {
+            return Err(Error::NotDifferentiable { model: name.into(), nodes });
+        }
+        let cuts =
+            between(name, model, |model, output, input| grad::cuts(model, output, input, through))?;
         let mut nodes: Vec<(String, String)> = vec![];
         for node in cuts.unwrap_or_default() {
             let node = self.origin(node);
@@ -179,9 +184,9 @@ fn describe((name, kind): (String, String)) -> String {
 }
 
 fn list(nodes: &BTreeSet<String>) -> String {
-    let mut text = nodes.iter().take(LISTED).cloned().collect::<Vec<_>>().join(", ");
-    if let Some(more) = nodes.len().checked_sub(LISTED).filter(|more| *more > 0) {
-        text.push_str(&format!(" and {more} more"));
+    let text = nodes.iter().take(LISTED).cloned().collect::<Vec<_>>().join(", ");
+    match nodes.len().saturating_sub(LISTED) {
+        0 => text,
+        more => format!("{text} and {more} more"),
     }
-    text
 }

@@ -107,8 +107,7 @@ impl Fixture {
     }
 
     pub fn bytes(self) -> Vec<u8> {
-        let opset =
-            OperatorSetIdProto { domain: String::new(), version: self.opset.unwrap_or(13) };
+        let opset = OperatorSetIdProto { domain: String::new(), version: self.opset.unwrap_or(13) };
         let model = ModelProto {
             ir_version: 8,
             opset_import: vec![opset],

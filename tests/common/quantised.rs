@@ -83,7 +83,10 @@ pub fn check(
         assert_eq!(logits.len(), expected.len(), "{what}: outputs");
         for (at, (found, expected)) in logits.iter().zip(&expected).enumerate() {
             let error = (f64::from(*found) - expected).abs();
-            assert!(error <= 1e-4 * expected.abs().max(1.0), "{what}, output {at}: {found}, not {expected}\n{logits:?}");
+            assert!(
+                error <= 1e-4 * expected.abs().max(1.0),
+                "{what}, output {at}: {found}, not {expected}\n{logits:?}"
+            );
         }
     }
     assert!(gradient(&exact, x).iter().all(|g| *g == 0.0), "{what}: an exact gradient");
@@ -103,14 +106,18 @@ pub fn check(
         let expected = (side(1e-5) - side(-1e-5)) / 2e-5;
         nonzero += usize::from(expected != 0.0);
         let error = (f64::from(found[at]) - expected).abs();
-        assert!(error <= 1e-3 * expected.abs().max(1e-2), "{what}, feature {at}: {}, not {expected}\n{found:?}", found[at]);
+        assert!(
+            error <= 1e-3 * expected.abs().max(1e-2),
+            "{what}, feature {at}: {}, not {expected}\n{found:?}",
+            found[at]
+        );
     }
     assert!(nonzero * 4 >= x.len(), "{what}: {nonzero} of {} slopes", x.len());
 }
 
 pub const SCALE: f64 = 0.05_f32 as f64;
 
-/// A QuantizeLinear of `x`, per tensor, into `q`; `scale` and `zero` are its parameters.
+/// A `QuantizeLinear` of `x`, per tensor, into `q`; `scale` and `zero` are its parameters.
 pub fn quantised_input(dims: &[&str], dt: DataType, zero: i32) -> Fixture {
     Fixture::default()
         .input("x", dims)

@@ -180,8 +180,8 @@ static RULES: &[Rule] = &[
     elt::<math::Cos>("Cos", elementwise::cos),
     elt::<math::Cosh>("Cosh", elementwise::cosh),
     op::<Deconv>("Deconv", deconv::deconv),
-    bin::<math::Div>("Div", binary::div),
     op::<DequantizeLinearF32>("DequantizeLinearF32", quant::dequantize_linear),
+    bin::<math::Div>("Div", binary::div),
     op::<Downsample>("Downsample", downsample::downsample),
     Rule {
         name: "DynamicQuantizeLinearU8",

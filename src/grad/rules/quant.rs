@@ -6,10 +6,12 @@
 
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::*;
+use tract_onnx::tract_core::ops::binary::TypedBinOp;
 use tract_onnx::tract_core::ops::cast::cast;
 use tract_onnx::tract_core::ops::cnn::Conv;
 use tract_onnx::tract_core::ops::einsum::EinSum;
 use tract_onnx::tract_core::ops::element_wise::{ElementWiseMiniOp, ElementWiseOp};
+use tract_onnx::tract_core::ops::logic::{Iff, comp_gt};
 use tract_onnx::tract_core::ops::math;
 use tract_onnx::tract_core::ops::quant::{
     DequantizeLinearF32, LookupTable, QuantizeLinearI8, QuantizeLinearU8,
@@ -104,7 +106,11 @@ pub(super) fn lookup_table(tape: &mut Tape<'_>, step: &Step<'_>) -> TractResult<
     let input = step.input(0);
     // Levels in increasing order, so that neighbours are neighbours.
     let levels: Vec<i16> =
-        if tape.fact(OutletId::new(step.node.id, 0))?.datum_type == i8::datum_type() { (-128..128).collect() } else { (0..256).collect() };
+        if tape.fact(OutletId::new(step.node.id, 0))?.datum_type == i8::datum_type() {
+            (-128..128).collect()
+        } else {
+            (0..256).collect()
+        };
     let values: Vec<i16> = {
         let dt = if levels[0] < 0 { i8::datum_type() } else { u8::datum_type() };
         let levels = tensor1(&levels).cast_to_dt(dt)?.into_owned();
@@ -144,7 +150,11 @@ pub(super) fn dynamic_quantize_linear(
     for _ in 0..tape.fact(cotangent)?.rank() {
         scale = tape.emit(AxisOp::Add(0), &[scale])?;
     }
-    Ok(tvec![Some(tape.emit(math::div(), &[cotangent, scale])?)])
+    // The scale of nothing but zeros is zero.
+    let zero = tape.scalar(0.0, cotangent)?;
+    let some = tape.emit(TypedBinOp(comp_gt(), None), &[scale, zero])?;
+    let quotient = tape.emit(math::div(), &[cotangent, scale])?;
+    Ok(tvec![Some(tape.emit(Iff, &[some, quotient, zero])?)])
 }
 
 /// A convolution of integers, y = scale * conv(x - x0, k - k0) + y0: linear in x. Where y is rounded, this is the
@@ -227,8 +237,7 @@ fn linear(
     node.op = op.into();
     node.inputs = operands.to_vec();
     let wants = &step.wants[..operands.len()];
-    let step =
-        Step { node: &node, outputs: step.outputs, cotangents: &[Some(cotangent)], wants };
+    let step = Step { node: &node, outputs: step.outputs, cotangents: &[Some(cotangent)], wants };
     vjp(tape, &step)
 }
 

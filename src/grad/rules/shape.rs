@@ -282,7 +282,9 @@ mod tests {
         let mut model = one_node(Identity, f32::datum_type(), &[&[2]], &[]).unwrap();
         let (input, output) = (model.inputs[0], model.outputs[0]);
         let cotangent = model.add_const("cotangent", tensor1(&[1_f32, 2.0])).unwrap();
-        let found = crate::grad::walk::backward(&mut model, output, cotangent, input, &Default::default()).unwrap();
+        let found =
+            crate::grad::walk::backward(&mut model, output, cotangent, input, &Default::default())
+                .unwrap();
         assert_eq!(found, cotangent);
     }
 
