@@ -79,7 +79,7 @@ pub(crate) struct Args {
     /// The model's output with the scores [default: the first]
     #[arg(long, value_name = "NAME")]
     pub(crate) output: Option<String>,
-    /// Differentiate rounding as if it were the identity: operators such as Sign or QuantizeLinear, node names, or all;
+    /// Differentiate rounding as if it were the identity: operators such as Sign or Cast, names of nodes, or all;
     /// several by commas
     #[arg(long, value_name = "KIND_OR_NODE", value_delimiter = ',')]
     pub(crate) straight_through: Vec<String>,
