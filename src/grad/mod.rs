@@ -2,7 +2,7 @@
 //!
 //! [`walk`] goes backwards once over the decluttered forward graph and emits tract ops; [`rules`] holds one
 //! rule per operator of tract's typed op set; [`ops`] the few operators that tract lacks. [`straight_through`] says where
-//! rounding is passed as if it were the identity, [`cuts`] where it makes a gradient zero. [`check`] audits the
+//! rounding is passed as if it were the identity, [`mod@cuts`] where it makes a gradient zero. [`check`] audits the
 //! gradients of any classifier.
 
 mod check;
