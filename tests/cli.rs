@@ -120,6 +120,7 @@ fn wrong_settings_exit_with_2() {
         (&["--layout", "nchv"], "unknown layout `nchv`"),
         (&["--keys", "images"], "`keys` is images"),
         (&["--input-shape", "1,4,4"], "[1, 4, 4]"),
+        (&["--straight-through", "Sign"], "`straight_through` is Sign"),
         (&["--json", "no/such/folder/report.json"], "no/such/folder/report.json: "),
         (&["--save-adversarial", "examples"], "examples: "),
     ];
@@ -151,6 +152,7 @@ fn help_and_version() {
         "--std",
         "--input",
         "--output",
+        "--straight-through",
         "--targeted",
         "--limit",
         "--offset",
@@ -215,6 +217,34 @@ fn a_file_is_evaluated_as_the_embedded_model_is() {
         rows.push((report.attacks, report.model.sha256, report.data.sha256));
     }
     assert!(rows.windows(2).all(|pair| pair[0] == pair[1]));
+}
+
+#[test]
+fn gradients_go_straight_through_what_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let json = folder.path().join("report.json").to_str().unwrap().to_owned();
+    let model = "examples/assets/digits_cnn_int8.onnx";
+    let common = [model, "--data", DATA, "--limit", "20", "--eps", "0.2", "--attack", "fgsm"];
+    let run = |more: &[&str]| {
+        let output = evaluate(&[&common[..], &["--json", &json, "--quiet"], more].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        Report::from_json(&std::fs::read_to_string(&json).unwrap(), "").unwrap()
+    };
+    let accuracy = |report: &Report| report.attacks[0].robust_accuracy.unwrap();
+    let exact = run(&[]);
+    assert!(accuracy(&exact) > 0.9);
+    for (flags, recorded) in [
+        (&["--straight-through", "QuantizeLinear"][..], 1),
+        (&["--straight-through", "image_QuantizeLinear,QuantizeLinear"], 2),
+        (&["--straight-through", "all", "--straight-through", "QuantizeLinear"], 2),
+    ] {
+        let report = run(flags);
+        assert!(accuracy(&report) < 0.5, "{flags:?}");
+        assert_eq!(report.clean, exact.clean, "{flags:?}");
+        let options = &report.model.options["straight_through"];
+        assert_eq!(options.as_array().unwrap().len(), recorded, "{options}");
+        assert!(report.warnings.iter().any(|warning| warning.code == "straight-through"));
+    }
 }
 
 #[test]

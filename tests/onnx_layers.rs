@@ -474,8 +474,14 @@ fn check(case: Case, expected: &Value) -> Result<(), String> {
         .map_err(|error| error.one_line())?;
     let inputs: Vec<f32> = x.iter().map(|x| *x as f32).collect();
     let (loss, mut out): (Arc<dyn Loss>, _) = (Arc::new(Weighted), LossGradient::default());
-    Classifier::loss_and_gradient(&model, &inputs, &[Aim::untargeted(0)], &loss, &mut out)
-        .map_err(|error| error.one_line())?;
+    Classifier::loss_and_gradient(
+        &model,
+        inputs[..].into(),
+        &[Aim::untargeted(0)],
+        &loss,
+        &mut out,
+    )
+    .map_err(|error| error.one_line())?;
     let twice = |values: &[f32]| values.iter().map(|value| 2.0 * value).collect::<Vec<f32>>();
     close(&twice(&out.logits), &y, "value")?;
     close(&twice(&out.gradient), &numbers(&expected["gradient"]), "component")

@@ -82,6 +82,10 @@ pub(crate) struct Args {
     /// The model's output with the scores or labels, or an inner tensor [default: the first output]
     #[arg(long, value_name = "NAME")]
     pub(crate) output: Option<String>,
+    /// Differentiate rounding as if it were the identity: operators such as Sign or Cast, names of nodes, or all;
+    /// several by commas
+    #[arg(long, value_name = "KIND_OR_NODE", value_delimiter = ',')]
+    pub(crate) straight_through: Vec<String>,
     /// Look for this class instead of any wrong one
     #[arg(long, value_name = "CLASS|random|least-likely")]
     pub(crate) targeted: Option<String>,

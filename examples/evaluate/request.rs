@@ -49,6 +49,7 @@ impl<'a> Request<'a> {
                 channel_axis: args.channel_axis,
             },
             constants: args.constant.iter().map(|text| constant(text)).collect::<Result<_>>()?,
+            straight_through: args.straight_through.clone(),
             input_shape: (!args.input_shape.is_empty()).then(|| args.input_shape.clone()),
             ..ModelOptions::default()
         };

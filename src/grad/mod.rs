@@ -1,20 +1,25 @@
 //! Exact gradients: a tract graph in, a tract graph that also computes d loss / d input out.
 //!
 //! [`walk`] goes backwards once over the decluttered forward graph and emits tract ops; [`rules`] holds one
-//! rule per operator of tract's typed op set; [`ops`] the few operators that tract lacks. [`check`] audits the
+//! rule per operator of tract's typed op set; [`ops`] the few operators that tract lacks. [`straight_through`] says where
+//! rounding is passed as if it were the identity, [`mod@cuts`] where it makes a gradient zero. [`check`] audits the
 //! gradients of any classifier.
 
 mod check;
+mod cuts;
 mod difference;
 mod ops;
 mod rules;
+mod straight_through;
 mod tape;
 #[cfg(test)]
 mod testing;
 mod walk;
 
 pub use check::{AuditOptions, GradientAudit, audit_gradient};
+pub(crate) use cuts::{cuts, passed};
 pub(crate) use ops::{LossHead, Objective};
+pub(crate) use straight_through::{Origin, StraightThrough};
 pub(crate) use walk::{backward, unsupported};
 
 /// The operators of tract's decluttered graphs that have a gradient rule, in alphabetical order, and whether the

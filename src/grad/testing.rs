@@ -3,6 +3,7 @@
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::*;
 
+use super::straight_through::StraightThrough;
 use super::walk::backward;
 
 /// How close a gradient must come: |difference| <= `absolute` + `relative` * |expected|.
@@ -82,12 +83,21 @@ pub(super) fn emitted_gradient(
     build: &impl Fn(DatumType) -> TractResult<TypedModel>,
     values: &[Tensor],
 ) -> TractResult<Vec<f64>> {
+    gradient_through(build, values, &StraightThrough::default())
+}
+
+/// As [`emitted_gradient`], straight through what is selected.
+pub(super) fn gradient_through(
+    build: &impl Fn(DatumType) -> TractResult<TypedModel>,
+    values: &[Tensor],
+    through: &StraightThrough,
+) -> TractResult<Vec<f64>> {
     let mut model = build(f32::datum_type())?.into_decluttered()?;
     let (input, output) = (model.input_outlets()?[0], model.output_outlets()?[0]);
     let shape = model.outlet_fact(output)?.shape.as_concrete().context("concrete")?.to_vec();
     // As an input, not a constant, so that the backward nodes run as in production instead of being folded away.
     let weights = model.add_source("cotangent", f32::fact(&*shape))?;
-    let gradient = backward(&mut model, output, weights, input)?;
+    let gradient = backward(&mut model, output, weights, input, through)?;
     model.select_output_outlets(&[gradient])?;
     let plan = model.into_decluttered()?.into_optimized()?.into_runnable()?;
     let mut inputs = cast(values, f32::datum_type())?;

@@ -16,10 +16,13 @@ use super::logits::{self, Logits};
 use super::options::ModelOptions;
 use super::parsed::Parsed;
 use super::preprocess;
+use super::requantise::split_requantisations;
 use super::scores::{self, Scores};
 use super::source::Source;
+use super::straight_through::FileNodes;
 use super::subgraph::{OutputNames, declare, inputs, prune};
 use crate::error::{Error, Result};
+use crate::grad::StraightThrough;
 
 /// Samples per plan for graphs that multiply matrices and little else: there a batch reads the weights once.
 const MATMUL_BATCH: usize = 16;
@@ -48,6 +51,10 @@ pub(super) struct Graph {
     pub inner: Option<Inner>,
     /// The part of the file that is attacked.
     pub parsed: Parsed,
+    /// The nodes of the file.
+    pub nodes: FileNodes,
+    /// Which of them gradients pass straight through.
+    pub through: StraightThrough,
     /// The forward graphs made so far, by batch: loading needs one, and each kind of plan again.
     forward: Mutex<HashMap<usize, (TypedModel, Logits)>>,
     preprocessing: super::options::Preprocessing,
@@ -101,6 +108,7 @@ impl Graph {
             declare(&inner.tensor, FLOAT, &all)
         });
         prune(graph, &scores.tensor, stop);
+        let nodes = FileNodes::new(graph);
         let input = choose_input(name, graph, &given, &output, options)?;
         let shape = inner.as_ref().map(|inner| inner.shape.clone()).or(options.input_shape.clone());
         let nothing = HashMap::new();
@@ -133,6 +141,8 @@ impl Graph {
             opset,
             inner,
             parsed,
+            through: nodes.select(&options.straight_through),
+            nodes,
             forward: Mutex::default(),
             preprocessing: options.preprocessing.clone(),
             axis,
@@ -172,7 +182,9 @@ impl Graph {
                 preprocessing: &self.preprocessing,
                 axis: self.axis,
             };
-            front.prepend(&typed)?.into_decluttered()
+            let mut model = front.prepend(&typed)?;
+            split_requantisations(&mut model)?;
+            model.into_decluttered()
         };
         let mut model = guard(prepare)
             .map_err(|cause| Error::model(&self.name, "tract cannot simplify it", cause))?;

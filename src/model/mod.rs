@@ -18,9 +18,11 @@ mod plan;
 mod precise;
 mod preprocess;
 mod refuse;
+mod requantise;
 mod runner;
 mod scores;
 mod source;
+mod straight_through;
 mod subgraph;
 
 pub use bound::Bound;

@@ -75,7 +75,9 @@ impl Model {
         options: &ModelOptions,
     ) -> Result<Self> {
         let graph = Graph::parse(bytes, name, folder, options)?;
-        let (_, logits) = graph.forward(1)?;
+        let (forward, logits) = graph.forward(1)?;
+        let mut notes = notes::notes(&graph, &logits);
+        notes.extend(graph.nodes.note(name, &options.straight_through, &forward)?);
         let info = ModelInfo {
             path: name.into(),
             sha256: hex(&Sha256::digest(bytes)),
@@ -86,7 +88,7 @@ impl Model {
             options: serde_json::to_value(options).unwrap_or_default(),
             opset: graph.opset,
             logits: notes::tensor(&graph, &logits),
-            notes: notes::notes(&graph, &logits),
+            notes,
         };
         Ok(Self { runner: Runner::new(graph), info })
     }
@@ -145,6 +147,17 @@ impl Model {
         let gradient = ArrayD::from_shape_vec(inputs.raw_dim(), out.gradient)
             .map_err(|error| self.misfit(error.to_string()))?;
         Ok((out.loss.into(), gradient))
+    }
+
+    /// The nodes of the file that round and so make every gradient zero, in forward order, as (name, operator): those
+    /// that [`straight_through`](ModelOptions::straight_through) would have to name. Empty where a gradient gets through.
+    ///
+    /// # Errors
+    /// [`Error::NotDifferentiable`], naming every node without a rule; [`Error::Model`] when one cannot be applied.
+    pub fn gradient_cuts(&self) -> Result<Vec<(String, String)>> {
+        let graph = &self.runner.graph;
+        let (forward, _) = graph.forward(1)?;
+        graph.nodes.cuts(&graph.name, &forward, &graph.through)
     }
 
     /// The values of a batch in row-major order.

@@ -24,6 +24,15 @@ pub struct ModelOptions {
     /// The value of other inputs, by name, where it is the same for all samples: one number for all elements, or one for
     /// each. Inputs that are not named here take an array of the data set with their name.
     pub constants: BTreeMap<String, Vec<f64>>,
+    /// What rounds, but is differentiated as if it did not (the straight-through estimator, for gradients that rounding
+    /// makes zero): operators of ONNX such as `Sign` or `QuantizeLinear`, names of nodes, or `all`. None by default:
+    /// gradients are exact. The logits are the same either way.
+    ///
+    /// `Round`, `Floor`, `Ceil` and `Cast` pass a gradient as it is; `Sign` as it is where its operand x lies in
+    /// [-1, 1], and divided by x² elsewhere; `QuantizeLinear`, `DynamicQuantizeLinear`, `QLinearConv` and
+    /// `QLinearMatMul` pass what they would without rounding, and nothing where their result is clipped. Comparisons,
+    /// `ArgMax` and the like cannot be passed.
+    pub straight_through: Vec<String>,
     /// What happens to the data before the model sees them.
     pub preprocessing: Preprocessing,
 }

@@ -11,7 +11,7 @@ use super::guard::guard;
 use super::job::Job;
 use super::source::Source;
 use crate::error::{Error, Result};
-use crate::grad::{self, LossHead, Objective};
+use crate::grad::{self, LossHead, Objective, StraightThrough};
 
 type State = SimpleState<TypedFact, Box<dyn TypedOp>>;
 
@@ -42,7 +42,7 @@ impl Plan {
         let fail =
             |cause: TractError| Error::model(&graph.name, "tract cannot prepare it to run", cause);
         if kind == Kind::Gradient {
-            differentiate(&graph.name, &mut model)?;
+            differentiate(&graph.name, &mut model, &graph.through)?;
         }
         let prepare = || -> TractResult<Arc<TypedRunnableModel>> {
             model.into_decluttered()?.into_optimized()?.into_runnable()
@@ -91,17 +91,17 @@ fn copy(results: &[TValue], output: usize, out: &mut [f32]) -> TractResult<()> {
 }
 
 /// Turns a forward graph (data in, logits out) into one with outputs logits, losses, d loss / d data.
-fn differentiate(name: &str, model: &mut TypedModel) -> Result<()> {
+fn differentiate(name: &str, model: &mut TypedModel, through: &StraightThrough) -> Result<()> {
     let fail = |cause: TractError| Error::model(name, "its gradient cannot be built", cause);
     let logits = model.output_outlets().map_err(fail)?[0];
     let input = model.input_outlets().map_err(fail)?[0];
-    let nodes = grad::unsupported(model, logits, input).map_err(fail)?;
+    let nodes = grad::unsupported(model, logits, input, through).map_err(fail)?;
     if !nodes.is_empty() {
         return Err(Error::NotDifferentiable { model: name.into(), nodes });
     }
     let emit = |model: &mut TypedModel| -> TractResult<()> {
         let head = model.wire_node("ironbound.loss", LossHead, &[logits])?;
-        let gradient = grad::backward(model, logits, head[1], input)?;
+        let gradient = grad::backward(model, logits, head[1], input, through)?;
         model.select_output_outlets(&[logits, head[0], gradient])
     };
     guard(|| emit(model)).map_err(fail)

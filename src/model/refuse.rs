@@ -14,6 +14,7 @@ const IGNORED: &[(&[&str], &str)] = &[
     (&["GRU", "LSTM", "RNN"], "activations"),
     (&["GRU", "LSTM", "RNN"], "clip"),
     (&["LSTM"], "input_forget"),
+    (&["QuantizeLinear"], "output_dtype"),
 ];
 
 /// Refuses a graph with a node whose result tract would get wrong.
@@ -112,6 +113,8 @@ fn matters(node: &NodeProto, attribute: &AttributeProto) -> bool {
             }
             "alpha" => (attribute.f - 1.0).abs() > 0.0,
             "clip" => attribute.f > 0.0,
+            // Without a zero point tract takes u8 (2).
+            "output_dtype" => node.input.len() < 3 && !matches!(attribute.i, 0 | 2),
             _ => attribute.i != 0,
         }
 }

@@ -13,6 +13,7 @@ use ironbound::tract_onnx;
 #[derive(Clone, Debug, Default)]
 pub struct Fixture {
     graph: GraphProto,
+    opset: Option<i64>,
 }
 
 impl Fixture {
@@ -113,8 +114,33 @@ impl Fixture {
         self
     }
 
+    /// An initializer of 8- or 32-bit integers.
+    pub fn integers(
+        mut self,
+        name: &str,
+        dims: &[i64],
+        values: &[i32],
+        dt: tensor_proto::DataType,
+    ) -> Self {
+        self.graph.initializer.push(TensorProto {
+            name: name.into(),
+            dims: dims.to_vec(),
+            data_type: dt as i32,
+            int32_data: values.to_vec(),
+            ..TensorProto::default()
+        });
+        self
+    }
+
+    /// The version of the operator set, 13 otherwise.
+    pub fn opset(mut self, version: i64) -> Self {
+        self.opset = Some(version);
+        self
+    }
+
     pub fn bytes(self) -> Vec<u8> {
-        self.bytes_at(13)
+        let opset = self.opset.unwrap_or(13);
+        self.bytes_at(opset)
     }
 
     pub fn bytes_at(self, opset: i64) -> Vec<u8> {

@@ -4,6 +4,7 @@
 
 pub mod fixture;
 pub mod npz;
+pub mod quantised;
 pub mod recorder;
 
 use std::io::Write;

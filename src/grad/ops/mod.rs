@@ -17,6 +17,7 @@ mod scatter_add;
 mod scatter_grad;
 mod softmax_grad;
 mod sum_pool;
+mod surrogate;
 mod unary;
 mod windows;
 
@@ -36,4 +37,5 @@ pub(crate) use scatter_add::ScatterAdd;
 pub(crate) use scatter_grad::{ScatterGrad, ScatterInput};
 pub(crate) use softmax_grad::SoftmaxGrad;
 pub(crate) use sum_pool::SumPoolGrad;
+pub(crate) use surrogate::{DynamicScaleGrad, SurrogateGrad, SurrogateSlope};
 pub(crate) use unary::{Slope, UnaryGrad};

@@ -306,7 +306,7 @@ mod tests {
         let mut model =
             one_node(op(f32::datum_type(), "ii->i"), f32::datum_type(), &[&[3, 3]], &[]).unwrap();
         let (x, y) = (model.input_outlets().unwrap()[0], model.output_outlets().unwrap()[0]);
-        let error = crate::grad::backward(&mut model, y, y, x).unwrap_err();
+        let error = crate::grad::backward(&mut model, y, y, x, &Default::default()).unwrap_err();
         assert!(format!("{error:?}").contains("diagonal"), "{error:?}");
     }
 

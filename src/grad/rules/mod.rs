@@ -13,6 +13,7 @@ mod index;
 mod kernel;
 mod lrn;
 mod pool;
+mod quant;
 mod reduce;
 mod resize;
 mod scatter;
@@ -29,8 +30,7 @@ use tract_onnx::tract_core::ops::array::{
     ScatterElements, ScatterNd, Slice, Tile, Topk, Trilu, TypedConcat,
 };
 use tract_onnx::tract_core::ops::binary::{BinMiniOp, TypedBinOp};
-use tract_onnx::tract_core::ops::cnn::{Conv, Deconv, MaxPool, SumPool};
-use tract_onnx::tract_core::ops::einsum::EinSum;
+use tract_onnx::tract_core::ops::cnn::{Deconv, MaxPool, SumPool};
 use tract_onnx::tract_core::ops::element_wise::{ElementWiseMiniOp, ElementWiseOp};
 use tract_onnx::tract_core::ops::fft::{Fft, Stft};
 use tract_onnx::tract_core::ops::identity::Identity;
@@ -41,7 +41,9 @@ use tract_onnx::tract_core::ops::logic::{
 use tract_onnx::tract_core::ops::nn::grid_sample::GridSample;
 use tract_onnx::tract_core::ops::nn::resize::{NearestUpsample, Resize};
 use tract_onnx::tract_core::ops::nn::{RmsNorm, Softmax};
-use tract_onnx::tract_core::ops::quant::{LookupTable, QuantizeLinearI8, QuantizeLinearU8};
+use tract_onnx::tract_core::ops::quant::{
+    DequantizeLinearF32, LookupTable, QuantizeLinearI8, QuantizeLinearU8,
+};
 use tract_onnx::tract_core::ops::{Downsample, math, nn};
 use tract_onnx::tract_hir::ops::array::{ConstantLike, EyeLike};
 use tract_onnx_opl::lrn::Lrn;
@@ -60,6 +62,8 @@ use super::tape::Tape;
 pub(crate) struct Step<'a> {
     /// The node; its inputs and outputs are outlets of the tape's graph.
     pub node: &'a TypedNode,
+    /// The node's outputs.
+    pub outputs: &'a [OutletId],
     /// The cotangent of each output; none where nothing of the loss depends on it.
     pub cotangents: &'a [Option<OutletId>],
     /// Whether each input depends on the attacked tensor: only those need a cotangent.
@@ -82,7 +86,7 @@ impl Step<'_> {
     }
 
     pub(crate) fn output(&self) -> OutletId {
-        OutletId::new(self.node.id, 0)
+        self.outputs[0]
     }
 }
 
@@ -101,6 +105,16 @@ pub(crate) enum Derivative {
     Zero,
 }
 
+/// What may stand in for the derivative of a function that rounds: that of what it rounds (straight-through estimator,
+/// Bengio et al. 2013; BPDA, Athalye et al. 2018).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Surrogate {
+    /// The operator's name in ONNX.
+    pub kind: &'static str,
+    /// Its vector-Jacobian product.
+    pub vjp: Vjp,
+}
+
 /// Every rule, by name, and whether its derivative is zero by definition.
 pub(crate) fn names() -> impl Iterator<Item = (&'static str, bool)> {
     RULES.iter().map(|rule| (rule.name, matches!(rule.derivative, Derivative::Zero)))
@@ -114,6 +128,8 @@ pub(crate) struct Rule {
     matches: fn(&dyn TypedOp) -> bool,
     /// Its derivative.
     pub derivative: Derivative,
+    /// What a straight-through gradient takes instead, if there is such a thing.
+    pub surrogate: Option<Surrogate>,
 }
 
 /// The rule of an operator, if it has one.
@@ -122,23 +138,34 @@ pub(crate) fn find(op: &dyn TypedOp) -> Option<&'static Rule> {
 }
 
 const fn op<T: TypedOp>(name: &'static str, vjp: Vjp) -> Rule {
-    Rule { name, matches: |op| op.is::<T>(), derivative: Derivative::Exact(vjp) }
+    Rule { name, matches: |op| op.is::<T>(), derivative: Derivative::Exact(vjp), surrogate: None }
 }
 
 const fn bin<T: BinMiniOp>(name: &'static str, vjp: Vjp) -> Rule {
-    Rule { name, matches: is_bin::<T>, derivative: Derivative::Exact(vjp) }
+    Rule { name, matches: is_bin::<T>, derivative: Derivative::Exact(vjp), surrogate: None }
 }
 
 const fn elt<T: ElementWiseMiniOp>(name: &'static str, vjp: Vjp) -> Rule {
-    Rule { name, matches: is_elt::<T>, derivative: Derivative::Exact(vjp) }
+    Rule { name, matches: is_elt::<T>, derivative: Derivative::Exact(vjp), surrogate: None }
 }
 
 const fn exact(name: &'static str, matches: fn(&dyn TypedOp) -> bool, vjp: Vjp) -> Rule {
-    Rule { name, matches, derivative: Derivative::Exact(vjp) }
+    Rule { name, matches, derivative: Derivative::Exact(vjp), surrogate: None }
 }
 
 const fn zero(name: &'static str, matches: fn(&dyn TypedOp) -> bool) -> Rule {
-    Rule { name, matches, derivative: Derivative::Zero }
+    Rule { name, matches, derivative: Derivative::Zero, surrogate: None }
+}
+
+/// A function that rounds: its derivative is zero, its surrogate is not. `kind` is its name in ONNX.
+const fn rounds(
+    name: &'static str,
+    kind: &'static str,
+    matches: fn(&dyn TypedOp) -> bool,
+    vjp: Vjp,
+) -> Rule {
+    let surrogate = Some(Surrogate { kind, vjp });
+    Rule { name, matches, derivative: Derivative::Zero, surrogate }
 }
 
 fn is<T: TypedOp>(op: &dyn TypedOp) -> bool {
@@ -171,25 +198,39 @@ static RULES: &[Rule] = &[
     zero("BitOr", is_bin::<BitOr>),
     zero("BitXor", is_bin::<BitXor>),
     exact("Cast (to a float)", shape::casts_to_float, shape::cast),
-    zero("Cast (to an integer or boolean)", shape::casts_to_discrete),
-    zero("Ceil", is_elt::<math::Ceil>),
+    rounds("Cast (to an integer or boolean)", "Cast", shape::casts_to_discrete, quant::round),
+    rounds("Ceil", "Ceil", is_elt::<math::Ceil>, quant::round),
     op::<TypedConcat>("Concat", shape::concat),
     zero("ConstantLike", is::<ConstantLike>),
-    op::<Conv>("Conv", conv::conv),
+    exact("Conv", quant::is_plain_conv, conv::conv),
+    exact("Conv (of integers)", quant::is_integer_conv, quant::conv),
+    rounds("Conv (quantised)", "QLinearConv", quant::is_quantised_conv, quant::conv),
     elt::<math::Cos>("Cos", elementwise::cos),
     elt::<math::Cosh>("Cosh", elementwise::cosh),
     op::<CumSum>("CumSum", triangular::cum_sum),
     op::<Deconv>("Deconv", deconv::deconv),
+    op::<DequantizeLinearF32>("DequantizeLinearF32", quant::dequantize_linear),
     bin::<math::Div>("Div", binary::div),
     op::<Downsample>("Downsample", downsample::downsample),
+    Rule {
+        name: "DynamicQuantizeLinearU8",
+        matches: quant::is_dynamic_quantize_linear,
+        derivative: Derivative::Exact(quant::dynamic_scale),
+        surrogate: Some(Surrogate {
+            kind: "DynamicQuantizeLinear",
+            vjp: quant::dynamic_quantize_linear,
+        }),
+    },
     op::<DynSlice>("DynSlice", dyn_slice::dyn_slice),
-    op::<EinSum>("EinSum", einsum::einsum),
+    exact("EinSum", quant::is_plain_einsum, einsum::einsum),
+    exact("EinSum (of integers)", quant::is_integer_einsum, quant::einsum),
+    rounds("EinSum (quantised)", "QLinearMatMul", quant::is_quantised_einsum, quant::einsum),
     zero("Eq", is_bin::<CompEq>),
     elt::<math::Erf>("Erf", elementwise::erf),
     elt::<math::Exp>("Exp", elementwise::exp),
     zero("EyeLike", is::<EyeLike>),
     op::<Fft>("Fft", spectral::fft),
-    zero("Floor", is_elt::<math::Floor>),
+    rounds("Floor", "Floor", is_elt::<math::Floor>, quant::round),
     op::<Gather>("Gather", select::gather),
     op::<GatherElements>("GatherElements", index::gather_elements),
     op::<GatherNd>("GatherNd", index::gather_nd),
@@ -205,7 +246,7 @@ static RULES: &[Rule] = &[
     zero("IsNan", is_elt::<math::IsNan>),
     elt::<nn::LeakyRelu>("LeakyRelu", elementwise::leaky_relu),
     elt::<math::Ln>("Ln", elementwise::ln),
-    zero("LookupTable", is_elt::<LookupTable>),
+    rounds("LookupTable", "QuantizeLinear", is_elt::<LookupTable>, quant::lookup_table),
     op::<Lrn>("Lrn", lrn::lrn),
     zero("LT", is_bin::<CompLT>),
     zero("LTE", is_bin::<CompLTE>),
@@ -227,8 +268,18 @@ static RULES: &[Rule] = &[
     bin::<math::Pow>("Pow", binary::pow),
     elt::<math::PowConst>("PowConst", elementwise::pow_const),
     zero("QScale", is_elt::<math::QScale>),
-    zero("QuantizeLinearI8", is_elt::<QuantizeLinearI8>),
-    zero("QuantizeLinearU8", is_elt::<QuantizeLinearU8>),
+    rounds(
+        "QuantizeLinearI8",
+        "QuantizeLinear",
+        is_elt::<QuantizeLinearI8>,
+        quant::quantize_linear_i8,
+    ),
+    rounds(
+        "QuantizeLinearU8",
+        "QuantizeLinear",
+        is_elt::<QuantizeLinearU8>,
+        quant::quantize_linear_u8,
+    ),
     elt::<math::Recip>("Recip", elementwise::recip),
     zero("Reduce (ArgMax, ArgMin, All, Any)", reduce::is_discrete),
     exact("Reduce (MeanOfSquares, Max, Min, Prod, Sum)", reduce::is_continuous, reduce::reduce),
@@ -236,8 +287,8 @@ static RULES: &[Rule] = &[
     op::<Resize>("Resize", resize::resize),
     op::<OnnxResize>("Resize (ONNX variants)", resize::onnx_resize),
     op::<RmsNorm>("RmsNorm", softmax::rms_norm),
-    zero("Round", is_elt::<math::Round>),
-    zero("RoundHalfToEven", is_elt::<math::RoundHalfToEven>),
+    rounds("Round", "Round", is_elt::<math::Round>, quant::round),
+    rounds("RoundHalfToEven", "Round", is_elt::<math::RoundHalfToEven>, quant::round),
     elt::<math::Rsqrt>("Rsqrt", elementwise::rsqrt),
     op::<ScatterElements>("ScatterElements", scatter::scatter_elements),
     op::<ScatterNd>("ScatterNd", scatter::scatter_nd),
@@ -245,7 +296,7 @@ static RULES: &[Rule] = &[
     zero("ShiftLeft", is_bin::<math::ShiftLeft>),
     zero("ShiftRight", is_bin::<math::ShiftRight>),
     elt::<nn::Sigmoid>("Sigmoid", elementwise::sigmoid),
-    zero("Sign", is_elt::<math::Sign>),
+    rounds("Sign", "Sign", is_elt::<math::Sign>, quant::sign),
     elt::<nn::Silu>("Silu", elementwise::silu),
     elt::<math::Sin>("Sin", elementwise::sin),
     elt::<math::Sinh>("Sinh", elementwise::sinh),
@@ -276,6 +327,7 @@ mod tests {
     use tract_onnx_opl::non_zero::NonZero;
 
     use super::names;
+    use crate::grad::StraightThrough;
     use crate::grad::testing::{emitted_gradient, one_node, values};
     use crate::grad::walk::unsupported;
 
@@ -314,7 +366,7 @@ mod tests {
         ] {
             let (x, places) = (model.inputs[0], model.outputs[0]);
             let y = model.wire_node("float", cast(f32), &[places]).unwrap()[0];
-            assert_eq!(unsupported(&model, y, x).unwrap(), []);
+            assert_eq!(unsupported(&model, y, x, &StraightThrough::default()).unwrap(), []);
         }
     }
 }

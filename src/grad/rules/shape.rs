@@ -33,12 +33,10 @@ pub(super) fn broadcast(tape: &mut Tape<'_>, step: &Step<'_>) -> TractResult<Cot
     Ok(tvec![Some(tape.unbroadcast(cotangent, &shape)?)])
 }
 
-/// From a float to a float. Rounding counts as the identity.
+/// To a float: rounding to a narrower one counts as the identity, and an integer's cotangent is in f32.
 pub(super) fn cast(tape: &mut Tape<'_>, step: &Step<'_>) -> TractResult<Cotangents> {
-    let to = tape.fact(step.input(0))?.datum_type;
-    if !to.is_float() {
-        return Ok(tvec![None]);
-    }
+    let from = tape.fact(step.input(0))?.datum_type;
+    let to = if from.is_float() { from } else { f32::datum_type() };
     Ok(tvec![Some(tape.emit(cast::cast(to), &[step.cotangent()?])?)])
 }
 
@@ -284,7 +282,9 @@ mod tests {
         let mut model = one_node(Identity, f32::datum_type(), &[&[2]], &[]).unwrap();
         let (input, output) = (model.inputs[0], model.outputs[0]);
         let cotangent = model.add_const("cotangent", tensor1(&[1_f32, 2.0])).unwrap();
-        let found = crate::grad::walk::backward(&mut model, output, cotangent, input).unwrap();
+        let found =
+            crate::grad::walk::backward(&mut model, output, cotangent, input, &Default::default())
+                .unwrap();
         assert_eq!(found, cotangent);
     }
 
