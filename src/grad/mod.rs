@@ -5,6 +5,8 @@
 //! gradients of any classifier.
 
 mod check;
+#[cfg(test)]
+pub(crate) mod coverage;
 mod difference;
 mod ops;
 mod rules;

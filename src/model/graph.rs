@@ -49,7 +49,7 @@ impl Graph {
         folder: Option<&Path>,
         options: &ModelOptions,
     ) -> Result<Self> {
-        let onnx = onnx().with_ignore_value_info(true).with_ignore_output_shapes(true);
+        let onnx = importer();
         let proto = proto(&onnx, bytes, name)?;
         let graph =
             proto.graph.as_ref().filter(|graph| !graph.node.is_empty()).ok_or_else(|| {
@@ -61,19 +61,7 @@ impl Graph {
                     source: None,
                 }
             })?;
-        refuse(name, graph)?;
-        check_outputs(name, graph)?;
-        let folder = folder.and_then(Path::to_str);
-        let parsed = guard(|| onnx.parse(&proto, folder))
-            .map_err(|cause| Error::model(name, "the graph cannot be read", cause))?;
-        if let Some(missing) = parsed.unresolved_inputs.first() {
-            return Err(Error::Model {
-                model: name.into(),
-                problem: format!("no node computes the tensor `{missing}`; the file is incomplete"),
-                source: None,
-            });
-        }
-        let mut model = parsed.model;
+        let mut model = read(&onnx, &proto, graph, name, folder)?;
         let output = select_output(&mut model, name, graph, options.output.as_deref())?;
         let (source, fact) = select_input(&mut model, name, options.input.as_deref())?;
         let (dt, shape) = sample(name, &source, &fact, options.input_shape.as_deref())?;
@@ -117,15 +105,10 @@ impl Graph {
         let fail = |cause| {
             Error::model(&self.name, format!("tract cannot type it for batch {batch}"), cause)
         };
-        let typed = guard(|| {
-            let mut model = self.model.clone();
-            let shape: TVec<usize> =
-                std::iter::once(batch).chain(self.shape.iter().copied()).collect();
-            model.set_input_fact(0, InferenceFact::dt_shape(self.dt, shape))?;
-            model.into_typed()
-        });
-        let typed = typed.map_err(fail)?;
-        refuse_typed(&self.name, &typed)?;
+        let mut model = self.model.clone();
+        let shape: TVec<usize> = std::iter::once(batch).chain(self.shape.iter().copied()).collect();
+        model.set_input_fact(0, InferenceFact::dt_shape(self.dt, shape)).map_err(fail)?;
+        let typed = typed(&self.name, model, fail)?;
         let mut model = guard(|| {
             preprocess::prepend(&typed, &self.preprocessing, self.axis)?.into_decluttered()
         })
@@ -137,6 +120,45 @@ impl Graph {
             .map_err(|cause| Error::model(&self.name, "tract cannot simplify it", cause))?;
         Ok((model, logits))
     }
+}
+
+/// tract's ONNX importer, told to infer what files declare wrongly.
+pub(super) fn importer() -> Onnx {
+    onnx().with_ignore_value_info(true).with_ignore_output_shapes(true)
+}
+
+/// The graph of a parsed file, without the nodes that tract would get wrong.
+pub(super) fn read(
+    onnx: &Onnx,
+    proto: &ModelProto,
+    graph: &GraphProto,
+    name: &str,
+    folder: Option<&Path>,
+) -> Result<InferenceModel> {
+    refuse(name, proto)?;
+    check_outputs(name, graph)?;
+    let folder = folder.and_then(Path::to_str);
+    let parsed = guard(|| onnx.parse(proto, folder))
+        .map_err(|cause| Error::model(name, "the graph cannot be read", cause))?;
+    match parsed.unresolved_inputs.first() {
+        None => Ok(parsed.model),
+        Some(missing) => Err(Error::Model {
+            model: name.into(),
+            problem: format!("no node computes the tensor `{missing}`; the file is incomplete"),
+            source: None,
+        }),
+    }
+}
+
+/// Types a graph whose inputs have concrete shapes; refuses what tract would then get wrong.
+pub(super) fn typed(
+    name: &str,
+    model: InferenceModel,
+    fail: impl FnOnce(TractError) -> Error,
+) -> Result<TypedModel> {
+    let typed = guard(|| model.into_typed()).map_err(fail)?;
+    refuse_typed(name, &typed)?;
+    Ok(typed)
 }
 
 fn proto(onnx: &Onnx, bytes: &[u8], name: &str) -> Result<ModelProto> {

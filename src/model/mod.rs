@@ -1,6 +1,8 @@
 //! Models: load an ONNX file, predict, differentiate.
 
 mod classifier;
+#[cfg(test)]
+mod conformance;
 mod graph;
 mod guard;
 mod job;
