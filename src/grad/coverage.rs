@@ -1,6 +1,8 @@
 //! Every operator of tract 0.23.9, and what is known of its derivative: for `docs/operators.md` and for the test that
 //! no operator is forgotten.
 
+use std::fmt::Write;
+
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::ops::konst::Const;
 use tract_onnx::tract_core::ops::source::TypedSource;
@@ -367,7 +369,7 @@ pub(crate) fn table() -> String {
             let rules = rules_of(op);
             if rules.is_empty() {
                 let why = declared(op).unwrap_or("?");
-                text += &format!("| {part} | {op} | none: {why} |\n");
+                let _ = writeln!(text, "| {part} | {op} | none: {why} |");
             }
             for (name, zero) in rules {
                 let status = match (zero, STRAIGHT_THROUGH.contains(&name)) {
@@ -375,7 +377,7 @@ pub(crate) fn table() -> String {
                     (true, false) => "zero by definition",
                     (true, true) => "zero by definition; straight-through possible",
                 };
-                text += &format!("| {part} | {name} | {status} |\n");
+                let _ = writeln!(text, "| {part} | {name} | {status} |");
             }
         }
     }

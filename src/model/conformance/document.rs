@@ -17,7 +17,7 @@ What is checked operator by operator: loading and running by tract 0.23.9, and t
 ## ONNX operators
 
 ONNX's own node tests that have a float input (`tests/data/README.md`). *Passed* means: the result is the expected one,
-and so is the gradient by each float input, against central differences. *Forward only*: there is no float
+and so is the gradient by each float input, against central differences (24 components of each). *Forward only*: there is no float
 output, or nothing finite to move. Refused and not loaded cases end in an error that names the node.
 ";
 
@@ -48,7 +48,6 @@ struct Row {
     refused: usize,
     forward: usize,
     passed: usize,
-    components: usize,
     notes: BTreeMap<String, usize>,
 }
 
@@ -76,8 +75,7 @@ impl Row {
                 let whys: BTreeSet<&str> =
                     limits.iter().filter_map(|limit| limit_of(limit)).collect();
                 whys.into_iter().for_each(|why| note(why.into()));
-                self.passed += 1;
-                self.components += components;
+                self.passed += usize::from(*components > 0);
             }
             Outcome::WrongResult(problem) => note(problem.clone()),
         }
@@ -89,13 +87,12 @@ impl Row {
         let notes: Vec<String> =
             self.notes.iter().map(|(note, count)| format!("{note} ({count})")).collect();
         format!(
-            "| {operator} | {} | {} | {} | {} | {} | {} | {} |\n",
+            "| {operator} | {} | {} | {} | {} | {} | {} |\n",
             self.tests,
             self.loaded,
             self.refused,
             self.forward,
             self.passed,
-            self.components,
             notes.join("; ")
         )
     }
@@ -110,8 +107,8 @@ fn operators(outcomes: &[(String, String, Outcome)]) -> String {
     }
     total.notes.clear();
     let mut text = String::from(
-        "| operator | tests | loaded | refused | forward only | passed | components | otherwise |\n\
-         |---|---|---|---|---|---|---|---|\n",
+        "| operator | tests | loaded | refused | forward only | passed | otherwise |\n\
+         |---|---|---|---|---|---|---|\n",
     );
     rows.iter().for_each(|(operator, row)| text += &row.line(operator));
     text + &total.line("**all**")
@@ -146,10 +143,10 @@ fn refused() -> String {
     );
     for row in REFUSALS {
         let operators = row.operators.join(", ");
-        text += &format!("| {operators} | {} | {} |\n", row.part, row.instead);
+        writeln!(text, "| {operators} | {} | {} |", row.part, row.instead).unwrap();
     }
     for row in TYPED {
-        text += &format!("| {} | for some shapes | {} |\n", row.operator, row.problem);
+        writeln!(text, "| {} | for some shapes | {} |", row.operator, row.problem).unwrap();
     }
     text
 }

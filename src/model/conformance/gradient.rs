@@ -24,16 +24,28 @@ pub(super) enum Checked {
     Limit(String),
 }
 
-/// Checks the gradient of <w, outputs> by the input at `slot`, for a fixed generic w; gives the number of components
-/// checked. Components beside a kink, or where the differences do not settle, are left out.
+/// Checks the gradient of <w, outputs> by the input at `slot`, for a fixed generic w.
+///
+/// # Errors
+/// As [`compare`].
+pub(super) fn check(loaded: &Loaded, slot: usize, scores: &[OutletId]) -> TractResult<Checked> {
+    Ok(match emitted(loaded, slot, scores)? {
+        Ok(found) => Checked::Components(compare(loaded, slot, scores, &found)?),
+        Err(limit) => Checked::Limit(limit),
+    })
+}
+
+/// Compares a gradient to central differences; gives the number of components checked. Components beside a kink, or
+/// where the differences do not settle, are left out.
 ///
 /// # Errors
 /// When a component is wrong, or more than half were left out.
-pub(super) fn check(loaded: &Loaded, slot: usize, scores: &[OutletId]) -> TractResult<Checked> {
-    let found = match emitted(loaded, slot, scores)? {
-        Ok(found) => found,
-        Err(limit) => return Ok(Checked::Limit(limit)),
-    };
+pub(super) fn compare(
+    loaded: &Loaded,
+    slot: usize,
+    scores: &[OutletId],
+    found: &[f64],
+) -> TractResult<usize> {
     let functions = functions(loaded, slot, scores)?;
     let here = flat(&loaded.inputs[slot]);
     let finite: Vec<usize> = (0..here.len()).filter(|&index| here[index].is_finite()).collect();
@@ -63,11 +75,11 @@ pub(super) fn check(loaded: &Loaded, slot: usize, scores: &[OutletId]) -> TractR
         "only {checked} of {} components can be checked",
         picked.len()
     );
-    Ok(Checked::Components(checked))
+    Ok(checked)
 }
 
 /// The emitted gradient of <w, outputs>, decluttered and optimised as in production; or the rule's reason to give none.
-fn emitted(
+pub(super) fn emitted(
     loaded: &Loaded,
     slot: usize,
     scores: &[OutletId],
@@ -195,7 +207,7 @@ impl Function {
         };
         let double = guard(make).ok()?;
         let close = |(a, b): (&f64, &f64)| {
-            a == b || (a - b).abs() <= single.precision.agreement * (1.0 + b.abs())
+            a.total_cmp(b).is_eq() || (a - b).abs() <= single.precision.agreement * (1.0 + b.abs())
         };
         let mut pairs = double.middle.iter().flatten().zip(single.middle.iter().flatten());
         pairs.all(close).then_some(double)
@@ -248,7 +260,7 @@ impl Function {
             .flat_map(|((above, here), w)| above.iter().zip(here).zip(w))
             // An infinite or undefined value that stays is no change.
             .map(|((above, here), w)| {
-                let stays = above == here || (above.is_nan() && here.is_nan());
+                let stays = above.total_cmp(here).is_eq() || (above.is_nan() && here.is_nan());
                 if stays { 0.0 } else { (above - here) * w }
             })
             .sum();

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::cases;
 use super::document::{document, limit_of};
 use super::excuses::{GRADIENTS, LIMITS};
-use super::run::{Outcome, run};
+use super::run::{Outcome, run, scores};
+use super::{cases, gradient};
 use crate::grad::coverage;
 use crate::model::ModelOptions;
 use crate::model::graph::Graph;
@@ -86,4 +86,25 @@ fn the_reference_models_have_no_forgotten_operator() {
     }
     assert!(problems.is_empty(), "{}", problems.join("\n"));
     assert!(checked > 20, "only {checked} models were checked");
+}
+
+#[test]
+fn wrong_results_and_gradients_are_seen() {
+    let names = ["test_sigmoid", "test_gelu_default_2", "test_layer_normalization_2d_axis1"];
+    for mut case in cases::all().into_iter().filter(|case| names.contains(&case.name.as_str())) {
+        let (outcome, loaded) = run(&case);
+        assert!(matches!(outcome, Outcome::Passed { .. }), "{}: {outcome:?}", case.name);
+        let loaded = loaded.unwrap();
+        let scores = scores(&loaded.model);
+        let mut found = gradient::emitted(&loaded, 0, &scores).unwrap().unwrap();
+        gradient::compare(&loaded, 0, &scores, &found).unwrap();
+        let largest = found.iter().fold(1.0, |largest: f64, g| largest.max(g.abs()));
+        found.iter_mut().for_each(|g| *g += 0.02 * largest);
+        assert!(gradient::compare(&loaded, 0, &scores, &found).is_err(), "{}", case.name);
+
+        let output = case.graph().output[0].name.clone();
+        let tensor = case.tensors.as_mut().unwrap().get_mut(&output).unwrap();
+        tensor.to_plain_array_view_mut::<f32>().unwrap().iter_mut().for_each(|y| *y += 0.01);
+        assert!(matches!(run(&case).0, Outcome::WrongResult(_)), "{}", case.name);
+    }
 }
