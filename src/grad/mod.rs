@@ -6,6 +6,8 @@
 //! gradients of any classifier.
 
 mod check;
+#[cfg(test)]
+pub(crate) mod coverage;
 mod cuts;
 mod difference;
 mod ops;

@@ -7,6 +7,9 @@ use tract_onnx::prelude::*;
 use super::refuse::name;
 use crate::error::{Error, Result};
 
+/// What is said of an operator that tract does not know.
+pub(super) const UNKNOWN: &str = "tract has no such operator";
+
 /// Refuses operators that tract does not know, all of them at once.
 ///
 /// # Errors
@@ -26,7 +29,7 @@ pub(super) fn expect_known(model: &str, onnx: &Onnx, graph: &GraphProto) -> Resu
         model: model.into(),
         node: name(first),
         op: qualified(first),
-        problem: format!("tract has no such operator: the model cannot be run{more}"),
+        problem: format!("{UNKNOWN}: the model cannot be run{more}"),
         source: None,
     })
 }
@@ -51,7 +54,7 @@ fn qualified(node: &NodeProto) -> String {
 }
 
 /// The nodes of a file by name, for messages.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Names(Vec<Named>);
 
 #[derive(Clone, Debug)]

@@ -14,7 +14,7 @@ use super::guard::guard;
 use super::inner::Inner;
 use super::logits::{self, Logits};
 use super::options::ModelOptions;
-use super::parsed::Parsed;
+use super::parsed::{Parsed, importer};
 use super::preprocess;
 use super::requantise::split_requantisations;
 use super::scores::{self, Scores};
@@ -69,7 +69,7 @@ impl Graph {
         folder: Option<&Path>,
         options: &ModelOptions,
     ) -> Result<Self> {
-        let onnx = onnx().with_ignore_value_info(true).with_ignore_output_shapes(true);
+        let onnx = importer();
         let mut proto = proto(&onnx, bytes, name)?;
         let defaults = |domain: &str| domain.is_empty() || domain == "ai.onnx";
         let opset = proto.opset_import.iter().find(|import| defaults(&import.domain));

@@ -3,6 +3,8 @@
 mod bound;
 mod choose;
 mod classifier;
+#[cfg(test)]
+mod conformance;
 mod faults;
 mod given;
 mod graph;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use tract_onnx::Onnx;
-use tract_onnx::pb::ModelProto;
+use tract_onnx::pb::{GraphProto, ModelProto};
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::transform::get_transform;
@@ -42,22 +42,8 @@ impl Parsed {
         (main, shape, named): (&str, Option<&[usize]>, &HashMap<String, usize>),
         options: &ModelOptions,
     ) -> Result<Self> {
-        let incomplete = |tensor: &str| Error::Model {
-            model: name.into(),
-            problem: format!("no node computes the tensor `{tensor}`; the file is incomplete"),
-            source: None,
-        };
-        let graph = proto.graph.as_ref().ok_or_else(|| incomplete(main))?;
-        let nodes = Names::of(graph);
-        refuse(name, graph)?;
-        expect_known(name, onnx, graph)?;
-        let folder = folder.and_then(Path::to_str);
-        let parsed = guard(|| onnx.parse(proto, folder))
-            .map_err(|cause| nodes.explain(name, "tract cannot read it", cause))?;
-        if let Some(missing) = parsed.unresolved_inputs.first() {
-            return Err(incomplete(missing));
-        }
-        let model = parsed.model;
+        let nodes = proto.graph.as_ref().map_or_else(Names::default, Names::of);
+        let model = read(onnx, proto, name, folder)?;
         let fail = |cause: TractError| Error::model(name, "its inputs cannot be read", cause);
         let mut inputs = vec![];
         for outlet in model.input_outlets().map_err(fail)? {
@@ -65,7 +51,7 @@ impl Parsed {
             inputs.push((model.node(outlet.node).name.clone(), fact));
         }
         let main_fact = inputs.iter().find(|(input, _)| input == main);
-        let (_, main_fact) = main_fact.ok_or_else(|| incomplete(main))?;
+        let (_, main_fact) = main_fact.ok_or_else(|| incomplete(name, main))?;
         let (axes, main_source) = Axes::of_main(name, main, main_fact, shape, named)?;
         let mut sources = vec![];
         for (input, fact) in &inputs {
@@ -85,23 +71,69 @@ impl Parsed {
     /// # Errors
     /// When the graph cannot take that batch; the message names the node that tract stumbled over.
     pub(super) fn typed(&self, batch: usize) -> Result<TypedModel> {
-        let typed = guard(|| {
+        let model = guard(|| {
             let mut model = self.model.clone();
             for (index, source) in self.sources.iter().enumerate() {
                 model.set_input_fact(index, source.fact(batch)?)?;
             }
-            let mut typed = model.into_typed()?;
-            if has_half(&typed) {
-                let widen = get_transform("f16_to_f32")?.context("no such transform")?;
-                widen.transform(&mut typed)?;
-            }
-            Ok(typed)
+            Ok(model)
         });
-        let typed = typed.map_err(|cause| {
+        let explain = |cause| {
             self.nodes.explain(&self.name, format!("tract cannot type it for batch {batch}"), cause)
-        })?;
-        refuse_typed(&self.name, &typed)?;
+        };
+        let mut typed = typed(&self.name, model.map_err(explain)?, explain)?;
+        if has_half(&typed) {
+            guard(|| {
+                get_transform("f16_to_f32")?.context("no such transform")?.transform(&mut typed)
+            })
+            .map_err(explain)?;
+        }
         Ok(typed)
+    }
+}
+
+/// tract's ONNX importer, told to infer what files declare wrongly.
+pub(super) fn importer() -> Onnx {
+    onnx().with_ignore_value_info(true).with_ignore_output_shapes(true)
+}
+
+/// The graph of a parsed file, without the nodes that tract would get wrong; external tensors are looked for in
+/// `folder`.
+pub(super) fn read(
+    onnx: &Onnx,
+    proto: &ModelProto,
+    name: &str,
+    folder: Option<&Path>,
+) -> Result<InferenceModel> {
+    let empty = GraphProto::default();
+    let graph = proto.graph.as_ref().unwrap_or(&empty);
+    refuse(name, proto)?;
+    expect_known(name, onnx, graph)?;
+    let folder = folder.and_then(Path::to_str);
+    let parsed = guard(|| onnx.parse(proto, folder))
+        .map_err(|cause| Names::of(graph).explain(name, "tract cannot read it", cause))?;
+    match parsed.unresolved_inputs.first() {
+        None => Ok(parsed.model),
+        Some(missing) => Err(incomplete(name, missing)),
+    }
+}
+
+/// Types a graph whose inputs have concrete shapes; refuses what tract would then get wrong.
+pub(super) fn typed(
+    name: &str,
+    model: InferenceModel,
+    fail: impl FnOnce(TractError) -> Error,
+) -> Result<TypedModel> {
+    let typed = guard(|| model.into_typed()).map_err(fail)?;
+    refuse_typed(name, &typed)?;
+    Ok(typed)
+}
+
+fn incomplete(name: &str, tensor: &str) -> Error {
+    Error::Model {
+        model: name.into(),
+        problem: format!("no node computes the tensor `{tensor}`; the file is incomplete"),
+        source: None,
     }
 }
 

@@ -1,0 +1,152 @@
+//! `docs/operators.md`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+
+use super::excuses::{GRADIENTS, LIMITS};
+use super::run::Outcome;
+use crate::grad::coverage;
+use crate::model::refuse::{REFUSALS, TYPED};
+
+const HEAD: &str = "<!-- Made by `IRONBOUND_BLESS=1 cargo test --lib conformance`; the test fails where it differs. -->
+
+# Operators
+
+What is checked operator by operator: loading and running by tract 0.23.9, and the gradients of this crate.
+
+## ONNX operators
+
+ONNX's own node tests that have a float input (`tests/data/README.md`). *Passed* means: the result is the expected one,
+and so is the gradient by each float input, against central differences (24 components of each). *Forward only*: there is no float
+output, or nothing finite to move. Refused and not loaded cases end in an error that names the node.
+";
+
+const GRADIENTS_OF_TRACT: &str = "## tract's operators
+
+Gradients are taken of tract's decluttered graphs, where ONNX's operators have become these. A node without a
+rule between the attacked input and the loss is an error that names it.
+";
+
+const REFUSED: &str = "## Refused
+
+What tract runs wrongly without a word. A model with such a node is refused when it is loaded. So is any node of a
+domain other than ONNX's own, `ai.onnx.ml` and `com.microsoft` whose name tract would take for ONNX's.
+";
+
+/// The whole file, from (operator, case, outcome).
+pub(super) fn document(outcomes: &[(String, String, Outcome)]) -> String {
+    let mut text = format!("{HEAD}\n{}\n", operators(outcomes));
+    write!(text, "{GRADIENTS_OF_TRACT}\n{}\n{REFUSED}\n{}", coverage::table(), refused()).unwrap();
+    text
+}
+
+/// The counts of one operator.
+#[derive(Debug, Default)]
+struct Row {
+    tests: usize,
+    loaded: usize,
+    refused: usize,
+    forward: usize,
+    passed: usize,
+    notes: BTreeMap<String, usize>,
+}
+
+impl Row {
+    fn add(&mut self, case: &str, outcome: &Outcome) {
+        let mut note = |text: String| *self.notes.entry(text).or_default() += 1;
+        let mut loaded = true;
+        match outcome {
+            Outcome::NotLoaded(reason) => {
+                loaded = false;
+                note(class(reason).into());
+            }
+            Outcome::Refused(_) => {
+                loaded = false;
+                self.refused += 1;
+            }
+            Outcome::NoRule(ops) => ops.iter().for_each(|op| {
+                note(format!("no gradient of {op}: {}", coverage::declared(op).unwrap_or("?")));
+            }),
+            Outcome::WrongGradient(_) => {
+                note(GRADIENTS.iter().find(|(name, _)| *name == case).unwrap().1.into());
+            }
+            Outcome::ForwardOnly => self.forward += 1,
+            Outcome::Passed { components, limits } => {
+                let whys: BTreeSet<&str> =
+                    limits.iter().filter_map(|limit| limit_of(limit)).collect();
+                whys.into_iter().for_each(|why| note(why.into()));
+                self.passed += usize::from(*components > 0);
+            }
+            Outcome::WrongResult(problem) => note(problem.clone()),
+        }
+        self.tests += 1;
+        self.loaded += usize::from(loaded);
+    }
+
+    fn line(&self, operator: &str) -> String {
+        let notes: Vec<String> =
+            self.notes.iter().map(|(note, count)| format!("{note} ({count})")).collect();
+        format!(
+            "| {operator} | {} | {} | {} | {} | {} | {} |\n",
+            self.tests,
+            self.loaded,
+            self.refused,
+            self.forward,
+            self.passed,
+            notes.join("; ")
+        )
+    }
+}
+
+fn operators(outcomes: &[(String, String, Outcome)]) -> String {
+    let mut rows: BTreeMap<&str, Row> = BTreeMap::new();
+    let mut total = Row::default();
+    for (operator, case, outcome) in outcomes {
+        rows.entry(operator).or_default().add(case, outcome);
+        total.add(case, outcome);
+    }
+    total.notes.clear();
+    let mut text = String::from(
+        "| operator | tests | loaded | refused | forward only | passed | otherwise |\n\
+         |---|---|---|---|---|---|---|\n",
+    );
+    rows.iter().for_each(|(operator, row)| text += &row.line(operator));
+    text + &total.line("**all**")
+}
+
+/// The declared reason of what a rule said.
+pub(super) fn limit_of(message: &str) -> Option<&'static str> {
+    LIMITS.iter().find(|(part, _)| message.contains(part)).map(|(_, why)| *why)
+}
+
+/// Why tract takes no such graph, in few words.
+fn class(reason: &str) -> &'static str {
+    let any = |parts: &[&str]| parts.iter().any(|part| reason.contains(part));
+    if any(&["Unimplemented("]) {
+        "tract lacks the operator"
+    } else if any(&["Unknown DatumType", "unknown ONNX TensorProto.DataType"]) {
+        "tract lacks the type"
+    } else if any(&["cannot be run"]) {
+        "tract types it and cannot run it"
+    } else if any(&["must be a const", "as a constant", "to be constants", "to be determined"]) {
+        "tract wants a constant"
+    } else if any(&["not supported", "unsupported"]) {
+        "tract names an attribute or input that it lacks"
+    } else {
+        "tract cannot type it"
+    }
+}
+
+fn refused() -> String {
+    let mut text = String::from(
+        "| operators | what tract does not honour | what it does instead |\n|---|---|---|\n",
+    );
+    for row in REFUSALS {
+        let operators = row.operators.join(", ");
+        writeln!(text, "| {operators} | {} | {} |", row.part, row.instead).unwrap();
+    }
+    for row in TYPED {
+        writeln!(text, "| {} | for some shapes | {} |", row.operator, row.problem).unwrap();
+    }
+    text
+}
