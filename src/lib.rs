@@ -21,29 +21,38 @@
 //! operators, [`audit_gradient`] checks a model). Results are bit for bit the same for any batch size and thread count.
 
 pub mod attack;
+pub mod audit;
 mod cancel;
 mod data;
 mod error;
 pub mod evaluate;
+mod finding;
 mod goal;
 mod grad;
 mod loss;
 pub mod metrics;
 mod model;
 mod norm;
+pub mod preflight;
 pub mod report;
 mod rng;
 mod threat;
 
+pub use audit::Audit;
 pub use cancel::Cancel;
 pub use data::{Dataset, Layout, NpzArray, NpzValues, write_npz};
 pub use error::{Cause, Error, Result};
 pub use evaluate::{Evaluation, Observer, Results};
+pub use finding::{Finding, Severity};
 pub use goal::{Aim, Goal, argmax};
-pub use grad::{AuditOptions, GradientAudit, audit_gradient, gradient_rules};
+pub use grad::{AuditOptions, GradientAudit, GradientStatus, audit_gradient, gradient_rules};
 pub use loss::{CrossEntropy, Loss, LossKind, Margin};
-pub use model::{Batch, Classifier, LossGradient, Model, ModelInfo, ModelOptions, Preprocessing};
+pub use model::{
+    Activity, Batch, Batching, Classifier, Entry, GradientEnd, Interface, LossGradient, Model,
+    ModelInfo, ModelOptions, NodeRef, OperatorUse, Preprocessing, TensorInfo, UnitKind, UnitUse,
+};
 pub use norm::{Norm, Radius};
+pub use preflight::Preflight;
 pub use report::Report;
 pub use rng::{Stream, stream};
 pub use threat::{Bounds, Budget, Region, StepSize, Threat, Violation};

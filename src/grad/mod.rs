@@ -8,6 +8,7 @@ mod check;
 mod difference;
 mod ops;
 mod rules;
+mod status;
 mod tape;
 #[cfg(test)]
 mod testing;
@@ -15,7 +16,9 @@ mod walk;
 
 pub use check::{AuditOptions, GradientAudit, audit_gradient};
 pub(crate) use ops::{LossHead, Objective};
-pub(crate) use walk::{backward, unsupported};
+pub use status::GradientStatus;
+pub(crate) use status::statuses;
+pub(crate) use walk::{backward, cotangents, unsupported};
 
 /// The operators of tract's decluttered graphs that have a gradient rule, in alphabetical order, and whether the
 /// derivative is zero by definition (piecewise constant functions, integer and boolean results).

@@ -20,6 +20,25 @@ pub(crate) fn backward(
     cotangent: OutletId,
     input: OutletId,
 ) -> TractResult<OutletId> {
+    if let Some(&gradient) = cotangents(model, output, cotangent, input)?.get(&input) {
+        return Ok(gradient);
+    }
+    let mut tape = Tape::new(model);
+    let fact = tape.fact(input)?;
+    let zeros = Tensor::zero_dt(fact.datum_type, &tape.shape(input)?)?;
+    tape.constant(zeros)
+}
+
+/// As [`backward`], for every tensor between `input` and `output` that a cotangent reaches.
+///
+/// # Errors
+/// As [`backward`].
+pub(crate) fn cotangents(
+    model: &mut TypedModel,
+    output: OutletId,
+    cotangent: OutletId,
+    input: OutletId,
+) -> TractResult<HashMap<OutletId, OutletId>> {
     let nodes = model.nodes().to_vec();
     let depends = dependents(model, input)?;
     let order = model.eval_order()?;
@@ -55,14 +74,7 @@ pub(crate) fn backward(
             cotangents.insert(*parent, total);
         }
     }
-    match cotangents.get(&input) {
-        Some(&gradient) => Ok(gradient),
-        None => {
-            let fact = tape.fact(input)?;
-            let zeros = Tensor::zero_dt(fact.datum_type, &tape.shape(input)?)?;
-            tape.constant(zeros)
-        }
-    }
+    Ok(cotangents)
 }
 
 /// The nodes between `input` and `output` whose operator has no rule, as (name, operator).
@@ -92,7 +104,7 @@ pub(crate) fn unsupported(
 }
 
 /// For each node, whether it depends on `input`.
-fn dependents(model: &TypedModel, input: OutletId) -> TractResult<Vec<bool>> {
+pub(super) fn dependents(model: &TypedModel, input: OutletId) -> TractResult<Vec<bool>> {
     let mut depends = vec![false; model.nodes().len()];
     depends[input.node] = true;
     for id in model.eval_order()? {

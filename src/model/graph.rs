@@ -11,11 +11,13 @@ use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_hir::infer::{Factoid, InferenceFact};
 
 use super::guard::guard;
+use super::inspect::{Interface, unsteady};
 use super::logits::{self, Logits};
 use super::options::ModelOptions;
 use super::preprocess;
 use super::refuse::{refuse, refuse_typed};
 use crate::error::{Error, Result};
+use crate::finding::Finding;
 
 /// Samples per plan for graphs that multiply matrices and little else: there a batch reads the weights once.
 const MATMUL_BATCH: usize = 16;
@@ -33,6 +35,10 @@ pub(super) struct Graph {
     pub shape: Vec<usize>,
     /// How many samples a plan should take.
     pub batch: usize,
+    /// What the file declares.
+    pub interface: Interface,
+    /// What the file shows a reader must know.
+    pub notes: Vec<Finding>,
     model: InferenceModel,
     /// The forward graphs made so far, by batch: loading needs one, and each kind of plan again.
     forward: Mutex<HashMap<usize, (TypedModel, Logits)>>,
@@ -86,6 +92,8 @@ impl Graph {
         };
         Ok(Self {
             name: name.into(),
+            interface: Interface::of(graph),
+            notes: unsteady(graph, &output),
             input: source,
             output,
             shape,

@@ -3,6 +3,7 @@
 mod classifier;
 mod graph;
 mod guard;
+mod inspect;
 mod job;
 mod logits;
 mod onnx;
@@ -14,5 +15,9 @@ mod runner;
 
 pub(crate) use classifier::expect_len;
 pub use classifier::{Batch, Classifier, LossGradient, ModelInfo};
+pub use inspect::{
+    Activity, Batching, Entry, GradientEnd, Interface, NodeRef, OperatorUse, TensorInfo, UnitKind,
+    UnitUse,
+};
 pub use onnx::Model;
 pub use options::{ModelOptions, Preprocessing};

@@ -14,6 +14,7 @@ use super::logits::{Logits, Tail};
 use super::options::ModelOptions;
 use super::runner::Runner;
 use crate::error::{Error, Result};
+use crate::finding::Finding;
 use crate::goal::{Aim, argmax};
 use crate::loss::Loss;
 
@@ -24,7 +25,7 @@ use crate::loss::Loss;
 /// runs one sample at a time, with the same results.
 #[derive(Debug)]
 pub struct Model {
-    runner: Runner,
+    pub(super) runner: Runner,
     info: ModelInfo,
 }
 
@@ -81,7 +82,7 @@ impl Model {
             shape: graph.shape.clone(),
             classes: logits.classes,
             options: serde_json::to_value(options).unwrap_or_default(),
-            notes: notes(&graph.output, &logits),
+            notes: [notes(&graph.output, &logits), graph.notes.clone()].concat(),
         };
         Ok(Self { runner: Runner::new(graph), info })
     }
@@ -143,7 +144,7 @@ impl Model {
     }
 
     /// How many samples a flat slice holds.
-    fn rows(&self, inputs: &[f32]) -> Result<usize> {
+    pub(super) fn rows(&self, inputs: &[f32]) -> Result<usize> {
         let features = self.features();
         if !inputs.len().is_multiple_of(features) {
             return Err(self.misfit(format!(
@@ -154,7 +155,7 @@ impl Model {
         Ok(inputs.len() / features)
     }
 
-    fn misfit(&self, problem: String) -> Error {
+    pub(super) fn misfit(&self, problem: String) -> Error {
         Error::Data { file: self.info.path.clone(), problem, source: None }
     }
 }
@@ -164,9 +165,13 @@ impl Classifier for Model {
         &self.info
     }
 
-    fn notes(&self) -> Vec<(String, String)> {
+    fn as_model(&self) -> Option<&Model> {
+        Some(self)
+    }
+
+    fn notes(&self) -> Vec<Finding> {
         let one_by_one = self.one_by_one().map(|reason| {
-            ("one-by-one".into(), format!("the model runs one sample at a time: {reason}"))
+            Finding::info("one-by-one", format!("the model runs one sample at a time: {reason}"))
         });
         self.info.notes.iter().cloned().chain(one_by_one).collect()
     }
@@ -219,7 +224,7 @@ impl Classifier for Model {
 }
 
 /// What a reader of a report must know of the attacked tensor.
-fn notes(output: &str, logits: &Logits) -> Vec<(String, String)> {
+fn notes(output: &str, logits: &Logits) -> Vec<Finding> {
     let node = logits.node.as_deref().unwrap_or_default();
     let tail = match logits.tail {
         Tail::None => None,
@@ -232,13 +237,13 @@ fn notes(output: &str, logits: &Logits) -> Vec<(String, String)> {
         let text = format!(
             "output `{output}` ends in a {tail} (`{node}`): the tensor before it is attacked"
         );
-        notes.push(("logits-before-activation".into(), text));
+        notes.push(Finding::info("logits-before-activation", text).at(logits.node.clone()));
     }
     if logits.binary {
         let text = format!(
             "output `{output}` holds one score z: it is taken as two classes with logits [0, z]"
         );
-        notes.push(("binary".into(), text));
+        notes.push(Finding::info("binary", text));
     }
     notes
 }

@@ -53,6 +53,17 @@ impl Fixture {
         self
     }
 
+    /// A boolean scalar.
+    pub fn flag(mut self, name: &str, value: bool) -> Self {
+        self.graph.initializer.push(TensorProto {
+            name: name.into(),
+            data_type: tensor_proto::DataType::Bool as i32,
+            int32_data: vec![i32::from(value)],
+            ..TensorProto::default()
+        });
+        self
+    }
+
     /// A node named after its output.
     pub fn node(
         mut self,
