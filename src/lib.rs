@@ -1,7 +1,7 @@
 //! Adversarial robustness testing for ONNX models: the attacked file is the one that is shipped.
 //!
 //! Load a [`Model`] and a [`Dataset`], describe what the attacker may do by a [`Threat`], choose attacks from [`attack`],
-//! run an [`Evaluation`] and read its [`Report`]:
+//! run an [`Evaluation`] and read its [`Report`]. A [`Preflight`] looks first for what would make the numbers worthless:
 //!
 //! ```no_run
 //! use ironbound::attack::Pgd;

@@ -57,7 +57,7 @@ pub struct LossGradient {
     pub gradient: Vec<f32>,
 }
 
-/// A differentiable classifier. [`Model`](crate::Model) is one; implement it to attack a function of your own.
+/// A differentiable classifier. [`Model`] is one; implement it to attack a function of your own.
 ///
 /// A sample's result must not depend on its neighbours in the batch, nor on the batch's size.
 pub trait Classifier: Debug + Send + Sync {

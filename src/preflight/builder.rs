@@ -17,11 +17,11 @@ use crate::threat::{Bounds, Threat};
 /// Checks of a model and its data, before anything is attacked.
 ///
 /// # Cost
-/// With n samples (64 at the most, unless told otherwise): per sample two forward passes and, where gradients are looked
-/// at, a backward one; three passes in a batch of three; a second look at 8 samples. Building a plan that shows
-/// activations takes about as long as loading the model. Only where something is suspicious are there more: three
-/// backward passes where gradients vanish, and up to 18 n forward passes where the accuracy suggests that the data are
-/// prepared in another way than the model expects.
+/// With n samples (64 at the most, unless told otherwise), a forward pass each; for 32 of them, another and, where
+/// gradients are looked at, a backward one; a second look at 8; three in a batch. Building a plan that shows activations
+/// takes about as long as loading the model. Only where something is suspicious are there more: three backward passes
+/// through a plan that shows every cotangent where gradients vanish, and up to 12 n forward passes where the accuracy
+/// suggests that the data are prepared in another way than the model expects.
 ///
 /// # What it does not do
 /// It never changes what an attack finds: a model is left in the state that an evaluation would bring it into.
@@ -167,7 +167,7 @@ impl<'a> Preflight<'a> {
     ) -> Result<(Vec<Finding>, Option<Subject<'s>>)> {
         let mut found = vec![];
         if self.data.is_none() {
-            found.push(subject::drawn(data));
+            found.push(subject::drawn(self.model, data.len()));
         }
         self.cancel.check()?;
         let look = || {

@@ -19,6 +19,8 @@ use crate::threat::Threat;
 
 /// How many samples are run a second time.
 const REPEATED: usize = 8;
+/// How many samples are looked into: their gradients and activations.
+const INSPECTED: usize = 32;
 
 /// What was asked for.
 #[derive(Clone, Copy, Debug)]
@@ -101,6 +103,17 @@ impl<'a> Subject<'a> {
         &self.inputs[index * features..][..features]
     }
 
+    /// The places of the samples that are looked into: evenly spaced ones.
+    pub(super) fn inspected(&self) -> Vec<usize> {
+        let count = self.len().min(INSPECTED);
+        (0..count).map(|index| index * self.len() / count).collect()
+    }
+
+    /// The values of the samples at these places.
+    pub(super) fn values_at(&self, places: &[usize]) -> Vec<f32> {
+        places.iter().flat_map(|place| self.input(*place)).copied().collect()
+    }
+
     /// The logits of the first samples' stand-ins, each run alone.
     ///
     /// # Errors
@@ -128,14 +141,15 @@ impl<'a> Subject<'a> {
         logits.iter().zip(&self.labels).map(right).collect()
     }
 
-    /// What the network does on the samples; none for a model without a graph.
+    /// What the network does on the inspected samples; none for a model without a graph.
     ///
     /// # Errors
     /// When the model cannot be run.
     pub(super) fn activity(&self) -> Result<Option<&Activity>> {
         if self.activity.get().is_none() {
             let model = self.model.as_model();
-            let activity = model.map(|model| model.activity(&self.inputs)).transpose()?;
+            let inputs = self.values_at(&self.inspected());
+            let activity = model.map(|model| model.activity(&inputs)).transpose()?;
             let _ = self.activity.set(activity);
         }
         Ok(self.activity.get().and_then(Option::as_ref))
@@ -157,11 +171,11 @@ pub(super) fn first_loss(losses: &[Arc<dyn Loss>]) -> Arc<dyn Loss> {
 /// [`Error::Data`](crate::Error::Data) for a model without features.
 pub(super) fn draw(model: &dyn Classifier, samples: usize, seed: u64) -> Result<Dataset> {
     let features = model.features();
-    let scale = model.info().options["preprocessing"]["scale"].as_f64().unwrap_or(1.0) as f32;
+    let end = end(model);
     let mut values = Vec::with_capacity(samples * features);
     for sample in 0..samples {
         let mut stream = rng::stream(seed, "preflight", sample, 0);
-        values.extend((0..features).map(|_| stream.random_range(0.0..1.0f32) / scale));
+        values.extend((0..features).map(|_| stream.random_range(0.0..1.0f32) * end));
     }
     let view = ArrayView2::from_shape((samples, features), &values).map_err(|error| {
         crate::Error::Data { file: "data".into(), problem: error.to_string(), source: None }
@@ -169,12 +183,17 @@ pub(super) fn draw(model: &dyn Classifier, samples: usize, seed: u64) -> Result<
     Dataset::from_arrays(view, &vec![0; samples])
 }
 
+/// The end of the range that samples are drawn from, the other being 0.
+fn end(model: &dyn Classifier) -> f32 {
+    let scale = model.info().options["preprocessing"]["scale"].as_f64();
+    scale.map_or(1.0, |scale| 1.0 / scale as f32)
+}
+
 /// Says that there was no data.
-pub(super) fn drawn(data: &Dataset) -> Finding {
-    let (low, high) = span(data.values());
+pub(super) fn drawn(model: &dyn Classifier, samples: usize) -> Finding {
     let message = format!(
-        "no data was given: {} samples were drawn uniformly between {low:.3} and {high:.3}, labelled by the model",
-        data.len()
+        "no data was given: {samples} samples were drawn uniformly between 0 and {}, labelled by the model",
+        end(model)
     );
     Finding::info("no-data", message).remedy("give labelled samples: much depends on them")
 }

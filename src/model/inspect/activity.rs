@@ -10,7 +10,7 @@ use tract_onnx::tract_core::ops::element_wise::ElementWiseOp;
 use tract_onnx::tract_core::ops::math::{Max, Tanh};
 use tract_onnx::tract_core::ops::nn::Sigmoid;
 
-use super::NodeRef;
+use super::{Interface, NodeRef};
 use crate::error::{Error, Result};
 use crate::grad;
 use crate::model::Model;
@@ -80,7 +80,7 @@ impl Model {
         let (model, _) = graph.forward(1)?;
         let fail =
             |cause: TractError| Error::model(&graph.name, "its activations cannot be read", cause);
-        let watch = guard(|| Watch::new(model)).map_err(fail)?;
+        let watch = guard(|| Watch::new(self.interface(), model)).map_err(fail)?;
         let shape: TVec<usize> = std::iter::once(1).chain(graph.shape.iter().copied()).collect();
         let features = inputs.len() / samples;
         let seen: Vec<TractResult<Vec<Tally>>> = inputs
@@ -126,7 +126,7 @@ enum Tally {
 }
 
 impl Watch {
-    fn new(mut model: TypedModel) -> TractResult<Self> {
+    fn new(interface: &Interface, mut model: TypedModel) -> TractResult<Self> {
         let (output, input) = (model.output_outlets()?[0], model.input_outlets()?[0]);
         let (mut asked, mut outlets) = (vec![], vec![]);
         let between = grad::statuses(&model, output, input)?;
@@ -136,7 +136,7 @@ impl Watch {
         for (id, _) in between {
             let node = model.node(id);
             if let Some(kind) = kind(&model, node) {
-                asked.push((NodeRef::new(node), Question::Units(kind)));
+                asked.push((NodeRef::new(interface, node), Question::Units(kind)));
                 outlets.push(OutletId::new(id, 0));
             }
             let linear = node.op_is::<Conv>() || node.op_is::<Deconv>() || node.op_is::<EinSum>();
@@ -144,7 +144,7 @@ impl Watch {
                 entered = true;
                 let entry = node.inputs.iter().find(|parent| depends.contains(&parent.node));
                 if let Some(entry) = entry {
-                    asked.push((NodeRef::new(node), Question::Entry));
+                    asked.push((NodeRef::new(interface, node), Question::Entry));
                     outlets.push(*entry);
                 }
             }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tract_onnx::prelude::*;
 
-use super::NodeRef;
+use super::{Interface, NodeRef};
 use crate::error::{Error, Result};
 use crate::goal::Aim;
 use crate::grad::{self, LossHead, Objective};
@@ -52,7 +52,7 @@ impl Model {
         let (model, _) = graph.forward(1)?;
         let fail =
             |cause: TractError| Error::model(&graph.name, "its gradient cannot be followed", cause);
-        let (plan, watched, arrives) = guard(|| prepare(model)).map_err(fail)?;
+        let (plan, watched, arrives) = guard(|| prepare(self.interface(), model)).map_err(fail)?;
         let shape: TVec<usize> = std::iter::once(1).chain(graph.shape.iter().copied()).collect();
         let features = inputs.len() / aims.len();
         let follow = |(input, aim): (&[f32], &Aim)| {
@@ -73,6 +73,7 @@ impl Model {
 /// A plan whose outputs are cotangents, the loss's own first; the nodes from the loss backwards; and the place of the
 /// input's cotangent.
 fn prepare(
+    interface: &Interface,
     mut model: TypedModel,
 ) -> TractResult<(Arc<TypedRunnableModel>, Vec<Watched>, Option<usize>)> {
     let (output, input) = (model.output_outlets()?[0], model.input_outlets()?[0]);
@@ -94,7 +95,7 @@ fn prepare(
         let outputs = (0..node.outputs.len()).filter_map(|slot| place(OutletId::new(id, slot)));
         let outputs = outputs.collect();
         let inputs = node.inputs.iter().filter_map(|parent| place(*parent)).collect();
-        watched.push(Watched { node: NodeRef::new(node), outputs, inputs });
+        watched.push(Watched { node: NodeRef::new(interface, node), outputs, inputs });
     }
     let arrives = place(input);
     model.select_output_outlets(&kept)?;

@@ -46,16 +46,19 @@ impl Interface {
         }
     }
 
-    /// The tensor that a node of tract's graph computes: it is named after the ONNX node that it stands for, with a
-    /// suffix where it is a part of it.
-    fn tensor_of(&self, node: &str) -> Option<&str> {
+    /// The node of the file that a node of tract's graph stands for: it is named after it, with a suffix where it is a
+    /// part of it.
+    pub(super) fn node_of<'a>(&self, node: &'a str) -> Option<&'a str> {
         let mut name = node;
-        loop {
-            if let Some(tensor) = self.tensors.get(name) {
-                return Some(tensor);
-            }
+        while !self.tensors.contains_key(name) {
             name = name.rsplit_once('.')?.0;
         }
+        Some(name)
+    }
+
+    /// The tensor that a node of tract's graph computes.
+    fn tensor_of(&self, node: &str) -> Option<&str> {
+        self.tensors.get(self.node_of(node)?).map(String::as_str)
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use tract_onnx::prelude::*;
 
+use super::Interface;
 use crate::error::{Error, Result};
 use crate::grad::{GradientStatus, statuses};
 use crate::model::Model;
@@ -22,18 +23,20 @@ pub struct OperatorUse {
 }
 
 /// A node of the graph.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NodeRef {
-    /// Its name.
+    /// Its name in the file; that in tract's graph, where it stands for no node of the file.
     pub node: String,
     /// Its operator's name in tract.
     pub op: String,
 }
 
 impl NodeRef {
-    pub(super) fn new(node: &TypedNode) -> Self {
-        Self { node: node.name.clone(), op: node.op.name().into_owned() }
+    /// A node of tract's graph, by the name of the node of the file that it stands for.
+    pub(super) fn new(interface: &Interface, node: &TypedNode) -> Self {
+        let name = interface.node_of(&node.name).unwrap_or(&node.name);
+        Self { node: name.into(), op: node.op.name().into_owned() }
     }
 }
 
@@ -59,7 +62,7 @@ impl Model {
         let mut nodes = vec![];
         self.each_between(|node, status| {
             if status == GradientStatus::Unsupported {
-                nodes.push(NodeRef::new(node));
+                nodes.push(NodeRef::new(self.interface(), node));
             }
         })?;
         Ok(nodes)

@@ -12,7 +12,8 @@ const NOTABLE: f64 = 0.75;
 const ALARMING: f64 = 0.95;
 
 pub(super) fn check(subject: &Subject<'_>) -> Result<Vec<Finding>> {
-    if subject.len() < ENOUGH || subject.setting.drawn {
+    let samples = subject.inspected().len();
+    if samples < ENOUGH || subject.setting.drawn {
         return Ok(vec![]);
     }
     let Some(activity) = subject.activity()? else { return Ok(vec![]) };
@@ -21,7 +22,7 @@ pub(super) fn check(subject: &Subject<'_>) -> Result<Vec<Finding>> {
     let dead = finding(
         &rectifiers,
         "dead-units",
-        &format!("units of rectifiers are 0 on all {} samples", subject.len()),
+        &format!("units of rectifiers are 0 on all {samples} samples"),
     );
     let saturated = finding(
         &others,

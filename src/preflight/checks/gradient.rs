@@ -1,8 +1,11 @@
 //! Gradients that cannot be had, are not finite, or are identically zero.
 
+use std::collections::HashSet;
+
 use crate::error::{Error, Result};
 use crate::finding::{Finding, Severity};
 use crate::goal::Aim;
+use crate::loss::LossKind;
 use crate::model::{Batch, GradientEnd, LossGradient, NodeRef, expect_len};
 use crate::preflight::subject::Subject;
 
@@ -47,7 +50,9 @@ pub(super) fn check(subject: &Subject<'_>) -> Result<Vec<Finding>> {
 
 /// The gradient of every sample with finite logits, with the sample's place.
 fn gradients(subject: &Subject<'_>) -> Result<Vec<(usize, Vec<f32>)>> {
-    let usable: Vec<usize> = (0..subject.len())
+    let usable: Vec<usize> = subject
+        .inspected()
+        .into_iter()
         .filter(|index| subject.logits[*index].iter().all(|z| z.is_finite()))
         .collect();
     let (features, loss) = (subject.features(), subject.loss());
@@ -55,8 +60,7 @@ fn gradients(subject: &Subject<'_>) -> Result<Vec<(usize, Vec<f32>)>> {
     let mut out = LossGradient::default();
     for chunk in usable.chunks(subject.model.preferred_batch().max(1)) {
         subject.setting.cancel.check()?;
-        let inputs: Vec<f32> =
-            chunk.iter().flat_map(|index| subject.input(*index)).copied().collect();
+        let inputs = subject.values_at(chunk);
         let aims: Vec<Aim> =
             chunk.iter().map(|index| Aim::untargeted(subject.labels[*index])).collect();
         let samples: Vec<usize> = chunk.iter().map(|index| subject.ids[*index]).collect();
@@ -85,31 +89,14 @@ fn dead_finding(
     all: usize,
     samples: &str,
 ) -> Result<Finding> {
-    let followed = &dead[..dead.len().min(FOLLOWED)];
-    let ends = match subject.model.as_model() {
-        Some(model) => {
-            let inputs: Vec<f32> =
-                followed.iter().flat_map(|index| subject.input(*index)).copied().collect();
-            let aims: Vec<Aim> =
-                followed.iter().map(|index| Aim::untargeted(subject.labels[*index])).collect();
-            model.gradient_ends(&inputs, &aims, &subject.loss())?
-        }
-        None => vec![],
-    };
-    let mut nodes: Vec<NodeRef> = vec![];
-    for end in &ends {
-        if let GradientEnd::At(found) = end {
-            nodes.extend(
-                found.iter().filter(|node| !nodes.contains(node)).cloned().collect::<Vec<_>>(),
-            );
-        }
-    }
-    let at_loss = ends.iter().filter(|end| **end == GradientEnd::AtTheLoss).count();
+    let (nodes, passes) = follow(subject, &dead[..dead.len().min(FOLLOWED)])?;
     let place = match nodes.first() {
         Some(NodeRef { node, op }) => {
             format!("; on its way back from the loss it ends at `{node}` ({op})")
         }
-        None if at_loss > 0 => "; it is zero at the loss already".into(),
+        None if passes => {
+            format!("; that of the margin is not: {} is flat there", subject.loss().name())
+        }
         None => String::new(),
     };
     let message = format!(
@@ -117,7 +104,7 @@ fn dead_finding(
          model look robust",
         dead.len()
     );
-    let remedy = if nodes.is_empty() && at_loss > 0 {
+    let remedy = if nodes.is_empty() && passes {
         "the model is too sure for this loss: attack it with the margin loss"
     } else {
         "attack it without gradients as well, or with a gradient that passes straight through rounding"
@@ -125,4 +112,24 @@ fn dead_finding(
     let severity = if dead.len() == all { Severity::Error } else { Severity::Warning };
     let names = nodes.into_iter().map(|node| node.node);
     Ok(Finding::new(severity, "dead-gradient", message).at(names).remedy(remedy))
+}
+
+/// The nodes at which the graph ends the gradients of these samples, and whether it lets one through.
+///
+/// They are followed from the margin, whose gradient is never small: what it does not get past is the graph's doing, the
+/// rest is the loss's.
+fn follow(subject: &Subject<'_>, samples: &[usize]) -> Result<(Vec<NodeRef>, bool)> {
+    let Some(model) = subject.model.as_model() else { return Ok((vec![], false)) };
+    let inputs = subject.values_at(samples);
+    let aims: Vec<Aim> = samples.iter().map(|at| Aim::untargeted(subject.labels[*at])).collect();
+    let ends = model.gradient_ends(&inputs, &aims, &LossKind::Margin.loss())?;
+    let passes = ends.contains(&GradientEnd::Arrives);
+    let mut nodes: Vec<NodeRef> = vec![];
+    for end in ends {
+        let GradientEnd::At(found) = end else { continue };
+        nodes.extend(found);
+    }
+    let mut seen = HashSet::new();
+    nodes.retain(|node| seen.insert(node.clone()));
+    Ok((nodes, passes))
 }
