@@ -193,7 +193,7 @@ fn end(model: &dyn Classifier) -> f32 {
 pub(super) fn drawn(model: &dyn Classifier, samples: usize) -> Finding {
     let message = format!(
         "no data was given: {samples} samples were drawn uniformly between 0 and {}, labelled by the model",
-        end(model)
+        (1e3 * end(model)).round() / 1e3
     );
     Finding::info("no-data", message).remedy("give labelled samples: much depends on them")
 }
