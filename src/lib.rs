@@ -1,7 +1,7 @@
 //! Adversarial robustness testing for ONNX models: the attacked file is the one that is shipped.
 //!
 //! Load a [`Model`] and a [`Dataset`], describe what the attacker may do by a [`Threat`], choose attacks from [`attack`],
-//! run an [`Evaluation`] and read its [`Report`]:
+//! run an [`Evaluation`] and read its [`Report`]. A [`Preflight`] looks first for what would make the numbers worthless:
 //!
 //! ```no_run
 //! use ironbound::attack::Pgd;
@@ -21,32 +21,39 @@
 //! operators, [`audit_gradient`] checks a model). Results are bit for bit the same for any batch size and thread count.
 
 pub mod attack;
+pub mod audit;
 mod cancel;
 mod data;
 mod error;
 pub mod evaluate;
+mod finding;
 mod goal;
 mod grad;
 mod loss;
 pub mod metrics;
 mod model;
 mod norm;
+pub mod preflight;
 pub mod report;
 mod rng;
 mod threat;
 
+pub use audit::Audit;
 pub use cancel::Cancel;
 pub use data::{Dataset, Layout, NpzArray, NpzValues, write_npz};
 pub use error::{Cause, Error, Result};
 pub use evaluate::{Evaluation, Observer, Results};
+pub use finding::{Finding, Severity};
 pub use goal::{Aim, Goal, argmax};
-pub use grad::{AuditOptions, GradientAudit, audit_gradient, gradient_rules};
+pub use grad::{AuditOptions, GradientAudit, GradientStatus, audit_gradient, gradient_rules};
 pub use loss::{CrossEntropy, Loss, LossKind, Margin};
 pub use model::{
-    Batch, Bound, Classifier, Given, LossGradient, Model, ModelInfo, ModelOptions, Preprocessing,
-    SampleArray, SampleArrays,
+    Activity, Batch, Batching, Bound, Classifier, Entry, Given, GradientEnd, Inspector, Interface,
+    LossGradient, Model, ModelInfo, ModelOptions, NodeRef, OperatorUse, Preprocessing, SampleArray,
+    SampleArrays, TensorInfo, UnitKind, UnitUse,
 };
 pub use norm::{Norm, Radius};
+pub use preflight::Preflight;
 pub use report::Report;
 pub use rng::{Stream, stream};
 pub use threat::{Bounds, Budget, Region, StepSize, Threat, Violation};

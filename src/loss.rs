@@ -15,6 +15,13 @@ pub trait Loss: Debug + Send + Sync {
     /// The name that reports print.
     fn name(&self) -> &str;
 
+    /// How many classes a model must have for the loss to be defined, towards a target or away from the label; 2 by
+    /// default.
+    fn classes_needed(&self, targeted: bool) -> usize {
+        let _ = targeted;
+        2
+    }
+
     /// The loss at one sample's logits; writes d loss / d logits into `gradient` (same length).
     fn value_and_gradient(&self, logits: &[f32], aim: Aim, gradient: &mut [f32]) -> f32;
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use ironbound::report::Report;
-use ironbound::{NpzArray, NpzValues, write_npz};
+use ironbound::{NpzArray, NpzValues, Severity, write_npz};
 
 const MODEL: &str = "examples/assets/digits_cnn.onnx";
 const DATA: &str = "examples/assets/digits_test.npz";
@@ -162,6 +162,7 @@ fn help_and_version() {
         "--json",
         "--save-adversarial",
         "--fail-under",
+        "--no-preflight",
         "--quiet",
         "Examples:",
         "Exit codes:",
@@ -194,6 +195,12 @@ fn without_a_model_the_digits_are_evaluated() {
     assert_eq!(parsed.model.sha256.len(), 64);
     assert_eq!(parsed.data.sha256.len(), 64);
     assert!(parsed.worst_case[0].robust_accuracy > parsed.worst_case[1].robust_accuracy);
+
+    // Attacks find the same without a look at the model and the data first.
+    let (_, without) = report("without.json", &["--no-preflight"]);
+    let without = Report::from_json(&without, "without.json").unwrap();
+    assert_eq!((&without.attacks, &without.clean), (&parsed.attacks, &parsed.clean));
+    assert!(parsed.warnings.iter().all(|warning| warning.severity == Severity::Info));
 
     // The same bytes from the files, for another number of threads and another batch.
     let (quiet, again) = report("two.json", &["--threads", "2", "--batch", "7", "--quiet"]);

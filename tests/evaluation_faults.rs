@@ -11,8 +11,8 @@ use ironbound::attack::{AnyAttack, AttackSpec, Outcome, Sample, Session};
 use ironbound::evaluate::{Fate, UnitDone};
 use ironbound::report::Report;
 use ironbound::{
-    Aim, Batch, Bounds, Cancel, Classifier, Error, Evaluation, Loss, LossGradient, ModelInfo, Norm,
-    Observer, Result, Results, Threat,
+    Aim, Batch, Bounds, Cancel, Classifier, Error, Evaluation, Finding, Loss, LossGradient,
+    ModelInfo, Norm, Observer, Result, Results, Threat,
 };
 
 /// Returns what it was told to, for every sample.
@@ -277,8 +277,8 @@ impl Classifier for Masked {
         self.0.info()
     }
 
-    fn notes(&self) -> Vec<(String, String)> {
-        vec![("masked".into(), "its gradient is zero".into())]
+    fn notes(&self) -> Vec<Finding> {
+        vec![Finding::warning("masked", "its gradient is zero")]
     }
 
     fn logits(&self, batch: Batch<'_>, logits: &mut Vec<f32>) -> Result<()> {
@@ -310,8 +310,8 @@ fn masking_and_notes_are_warned_of() {
     };
     let found = run(&["noise:draws=200", "fgsm"]);
     let codes: Vec<_> = found.iter().map(|(code, _)| &code[..]).collect();
-    assert_eq!(codes[..2], ["masked", "zero-gradient"]);
-    assert!(found[1].1.contains("fgsm linf: ") && found[1].1.contains("3 of 3 steps (100.0 %)"));
+    assert_eq!(codes[..3], ["masked", "dead-gradient", "zero-gradient"]);
+    assert!(found[2].1.contains("fgsm linf: ") && found[2].1.contains("3 of 3 steps (100.0 %)"));
     let found = run(&["noise:draws=200", "fgsm:rel_step=0.01"]);
     let (code, message) = found.last().unwrap();
     assert_eq!(code, "noise-beats-gradient");

@@ -30,8 +30,8 @@ fn refused<T: std::fmt::Debug>(result: Result<T, Error>, words: &[&str]) {
 }
 
 fn note<'a>(model: &'a Model, code: &str) -> &'a str {
-    let found = model.info().notes.iter().find(|(known, _)| known == code);
-    &found.unwrap_or_else(|| panic!("no {code} among {:?}", model.info().notes)).1
+    let found = model.info().notes.iter().find(|note| note.code == code);
+    &found.unwrap_or_else(|| panic!("no {code} among {:?}", model.info().notes)).message
 }
 
 /// y = (x * mask) W + shift.

@@ -116,9 +116,9 @@ fn final_activations_are_bypassed_and_said() {
     for tail in ["Softmax", "LogSoftmax", "Sigmoid"] {
         let model = load(Fixture::linear("N", &WEIGHTS, tail)).unwrap();
         assert_eq!(logits(&model, &[1.0, 2.0, 3.0]), [2.25, 4.0], "{tail}");
-        let (code, message) = &model.notes()[0];
-        assert_eq!(code, "logits-before-activation");
-        assert!(message.contains("y_node"), "{message}");
+        let note = &model.notes()[0];
+        assert_eq!(note.code, "logits-before-activation");
+        assert!(note.message.contains("y_node"), "{note}");
     }
     assert!(load(Fixture::linear("N", &WEIGHTS, "Identity")).unwrap().notes().is_empty());
 }
@@ -165,7 +165,7 @@ fn one_score_becomes_two_classes() {
         let model = load(fixture).unwrap();
         assert_eq!(model.classes(), 2);
         assert_eq!(logits(&model, &[1.0, 2.0, 3.0]), [0.0, z], "{tail}");
-        assert_eq!(model.notes().last().unwrap().0, "binary");
+        assert_eq!(model.notes().last().unwrap().code, "binary");
     }
 }
 
@@ -358,7 +358,7 @@ fn a_batch_that_computes_nonsense_is_found_out() {
     let inputs = values(3 * 20);
     let together = logits(&model, &inputs);
     assert!(model.one_by_one().is_some_and(|reason| reason.contains("in a batch of")));
-    assert!(model.notes().iter().any(|(code, _)| code == "one-by-one"));
+    assert!(model.notes().iter().any(|note| note.code == "one-by-one"));
     let alone: Vec<f32> = inputs.chunks(3).flat_map(|input| logits(&model, input)).collect();
     assert_eq!(together, alone);
     let expected = 2.0 * (inputs[0] * 0.5 + inputs[1] * 2.0 - inputs[2] * 0.75);

@@ -58,7 +58,7 @@ fn compare(name: &str) -> Option<Result<Comparison, Error>> {
     };
     let samples = x.shape[0];
     let scores = w.values.len() / samples;
-    let sigmoid = model.notes().iter().any(|(_, message)| message.contains("sigmoid"));
+    let sigmoid = model.notes().iter().any(|note| note.message.contains("sigmoid"));
     let mut gradients = vec![];
     let resolution = VANISHING * largest(&g.values);
     let mut output = 0.0f64;

@@ -232,8 +232,11 @@ fn cuts_and_selections() {
     }
     let model = load(&chain(), &["Floor"]);
     let notes = model.notes();
-    let note = notes.iter().find(|(code, _)| code == "straight-through").unwrap();
-    assert!(note.1.contains("Floor (`y_node`)") && !note.1.contains("Round"), "{note:?}");
+    let note = notes.iter().find(|note| note.code == "straight-through").unwrap();
+    assert!(
+        note.message.contains("Floor (`y_node`)") && !note.message.contains("Round"),
+        "{note:?}"
+    );
     let options = &model.info().options["straight_through"];
     assert_eq!(options.to_string(), r#"["Floor"]"#);
     assert!(load(&chain(), &[]).notes().is_empty());

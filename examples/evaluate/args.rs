@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
+use crate::loading::Loading;
+
 const EXAMPLES: &str = "\
 Examples:
   evaluate
@@ -49,43 +51,8 @@ pub(crate) struct Args {
     /// The smallest and largest value of the data, or none
     #[arg(long, value_name = "LO,HI|none", default_value = "0,1", allow_hyphen_values = true)]
     pub(crate) bounds: String,
-    /// In front of the model: x * SCALE
-    #[arg(long, value_name = "S", allow_hyphen_values = true)]
-    pub(crate) scale: Option<f32>,
-    /// In front of the model, after --scale: (x - MEAN) / STD per channel
-    #[arg(long, value_name = "A,B,C", value_delimiter = ',', allow_hyphen_values = true)]
-    pub(crate) mean: Vec<f32>,
-    /// See --mean
-    #[arg(long, value_name = "A,B,C", value_delimiter = ',', allow_hyphen_values = true)]
-    pub(crate) std: Vec<f32>,
-    /// The axis of one sample that holds the channels, from 0, where --mean and --std leave it open
-    #[arg(long, value_name = "AXIS")]
-    pub(crate) channel_axis: Option<usize>,
-    /// The data have their channels in reverse: RGB data for a BGR model, or the other way round
-    #[arg(long)]
-    pub(crate) reverse_channels: bool,
-    /// The shape of one sample, such as 3,224,224, where the model file leaves sizes open
-    #[arg(long, value_name = "C,H,W", value_delimiter = ',')]
-    pub(crate) input_shape: Vec<usize>,
-    /// How the data's images lie, where their shape does not tell: nchw or nhwc
-    #[arg(long, value_name = "LAYOUT")]
-    pub(crate) layout: Option<String>,
-    /// The arrays of the data file that hold samples and classes
-    #[arg(long, value_name = "X,Y", default_value = "x,y")]
-    pub(crate) keys: String,
-    /// The model's input to attack, or an inner tensor such as an embedding [default: the first input of floats]
-    #[arg(long, value_name = "NAME")]
-    pub(crate) input: Option<String>,
-    /// The value of another input, where it is the same for all samples; other inputs take the data's array of their name
-    #[arg(long, value_name = "NAME=V[,V...]", allow_hyphen_values = true)]
-    pub(crate) constant: Vec<String>,
-    /// The model's output with the scores or labels, or an inner tensor [default: the first output]
-    #[arg(long, value_name = "NAME")]
-    pub(crate) output: Option<String>,
-    /// Differentiate rounding as if it were the identity: operators such as Sign or Cast, names of nodes, or all;
-    /// several by commas
-    #[arg(long, value_name = "KIND_OR_NODE", value_delimiter = ',')]
-    pub(crate) straight_through: Vec<String>,
+    #[command(flatten)]
+    pub(crate) loading: Loading,
     /// Look for this class instead of any wrong one
     #[arg(long, value_name = "CLASS|random|least-likely")]
     pub(crate) targeted: Option<String>,
@@ -114,6 +81,9 @@ pub(crate) struct Args {
     /// 0.8, or a percentage such as 80%
     #[arg(long, value_name = "P", allow_hyphen_values = true)]
     pub(crate) fail_under: Option<String>,
+    /// Do not check the model and the data before the attacks
+    #[arg(long)]
+    pub(crate) no_preflight: bool,
     /// Print nothing but errors and a failed gate
     #[arg(long)]
     pub(crate) quiet: bool,

@@ -2,49 +2,38 @@
 
 mod args;
 mod gate;
+#[path = "../common/loading.rs"]
+mod loading;
 mod progress;
 mod request;
+#[path = "../common/shell.rs"]
+mod shell;
 
 use std::io::{IsTerminal, Write};
-use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
 use ironbound::report::{Report, save_adversarial};
-use ironbound::{Cancel, Error, Evaluation, Result};
+use ironbound::{Evaluation, Result};
 
 use args::Args;
 use progress::Progress;
 use request::Request;
 
-/// Done, and the gate passed.
-const DONE: u8 = 0;
-/// The gate failed.
-const BELOW: u8 = 1;
-/// Bad usage, bad data, a missing file. Clap exits with it, too.
-const USAGE: u8 = 2;
-/// A model file that is there but cannot be parsed, typed or differentiated.
-const MODEL: u8 = 3;
-/// Interrupted: what a shell reports of a process that SIGINT ended.
-const INTERRUPTED: u8 = 130;
-
 fn main() -> ExitCode {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("off")).init();
-    let code = run(&Args::parse()).unwrap_or_else(|error| {
-        eprintln!("error: {}", error.one_line());
-        if error.is_model() { MODEL } else { USAGE }
-    });
-    ExitCode::from(code)
+    ExitCode::from(run(&Args::parse()).unwrap_or_else(|error| shell::report(&error)))
 }
 
 fn run(args: &Args) -> Result<u8> {
     let request = Request::new(args)?;
     let (model, data) = request.load()?;
-    let cancel = stop_on_interrupt();
+    let cancel = shell::stop_on_interrupt();
     let progress = Progress::new(!args.quiet && std::io::stderr().is_terminal());
     let mut evaluation = Evaluation::new(&model, &data)
         .seed(args.seed)
         .range(args.offset, args.limit)
+        .preflight(!args.no_preflight)
         .observer(&progress)
         .cancel(cancel);
     for threat in request.threats {
@@ -72,41 +61,13 @@ fn run(args: &Args) -> Result<u8> {
     saved?;
     if report.partial {
         eprintln!("interrupted: the report holds what was finished");
-        return Ok(INTERRUPTED);
+        return Ok(shell::INTERRUPTED);
     }
     match request.fail_under.and_then(|least| gate::failure(&report, least)) {
         Some(failure) => {
             eprintln!("gate failed: {failure}");
-            Ok(BELOW)
+            Ok(shell::FAILED)
         }
-        None => Ok(DONE),
+        None => Ok(shell::DONE),
     }
-}
-
-/// Ctrl-C ends the run with the report so far; a second one ends it at once.
-fn stop_on_interrupt() -> Cancel {
-    let cancel = Cancel::default();
-    let asked = cancel.clone();
-    let handler = ctrlc::set_handler(move || {
-        if asked.is_cancelled() {
-            std::process::exit(INTERRUPTED.into());
-        }
-        asked.cancel();
-    });
-    if let Err(error) = handler {
-        log::warn!("Ctrl-C will end the run without a report: {error}");
-    }
-    cancel
-}
-
-/// Fails now rather than after the run when `path` could not be written.
-fn expect_folder(path: &Path) -> Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
-    let fault = |source| Error::Io { path: path.into(), source };
-    if path.is_dir() {
-        return Err(fault(std::io::ErrorKind::IsADirectory.into()));
-    }
-    std::fs::metadata(folder).map_err(fault)?;
-    Ok(())
 }

@@ -1,13 +1,11 @@
 //! From flags to what they ask for. Everything is checked before a file is opened.
 
 use ironbound::attack::{AnyAttack, AttackSpec};
-use ironbound::{
-    Bounds, Budget, Dataset, Error, Goal, Layout, Model, ModelOptions, Norm, Preprocessing, Result,
-    Threat,
-};
+use ironbound::{Budget, Dataset, Error, Goal, Model, ModelOptions, Norm, Result, Threat};
 
 use crate::args::Args;
-use crate::expect_folder;
+use crate::loading::{DataOptions, bounds, fault};
+use crate::shell::expect_folder;
 
 /// The classifier and the test images that come with the example: 8x8 digits.
 const MODEL: &[u8] = include_bytes!("../assets/digits_cnn.onnx");
@@ -25,9 +23,7 @@ const DIGITS_EPS: &[(Norm, &[f64])] =
 pub(crate) struct Request<'a> {
     args: &'a Args,
     options: ModelOptions,
-    layout: Option<Layout>,
-    /// The arrays with the samples and their classes.
-    keys: (&'a str, &'a str),
+    reading: DataOptions<'a>,
     pub(crate) threats: Vec<Threat>,
     pub(crate) attacks: Vec<AttackSpec>,
     pub(crate) fail_under: Option<f64>,
@@ -38,29 +34,10 @@ impl<'a> Request<'a> {
         for path in args.json.iter().chain(&args.save_adversarial) {
             expect_folder(path)?;
         }
-        let options = ModelOptions {
-            input: args.input.clone(),
-            output: args.output.clone(),
-            preprocessing: Preprocessing {
-                scale: args.scale.unwrap_or(1.0),
-                mean: args.mean.clone(),
-                std: args.std.clone(),
-                reverse_channels: args.reverse_channels,
-                channel_axis: args.channel_axis,
-            },
-            constants: args.constant.iter().map(|text| constant(text)).collect::<Result<_>>()?,
-            straight_through: args.straight_through.clone(),
-            input_shape: (!args.input_shape.is_empty()).then(|| args.input_shape.clone()),
-            ..ModelOptions::default()
-        };
-        let layout = args.layout.as_deref().map(str::parse).transpose()?;
-        let keys = args
-            .keys
-            .split_once(',')
-            .ok_or_else(|| fault("keys", &args.keys, "expected two names, such as x,y"))?;
+        let (options, reading) = (args.loading.model()?, args.loading.data()?);
         let fail_under = args.fail_under.as_deref().map(share).transpose()?;
         let (threats, attacks) = (threats(args)?, attacks(args)?);
-        Ok(Self { args, options, layout, keys, threats, attacks, fail_under })
+        Ok(Self { args, options, reading, threats, attacks, fail_under })
     }
 
     /// Reads the model and the data.
@@ -71,16 +48,7 @@ impl<'a> Request<'a> {
                 std::fs::metadata(data)
                     .map_err(|source| Error::Io { path: data.clone(), source })?;
                 let model = Model::load_with(model, &self.options)?;
-                let data = Dataset::npz_with_arrays(
-                    data,
-                    self.keys.0,
-                    self.keys.1,
-                    &model.further_inputs(),
-                )?;
-                let data = match self.layout {
-                    Some(layout) => data.with_layout(layout),
-                    None => data,
-                };
+                let data = self.reading.read(data, &model)?;
                 Ok((model, data))
             }
             _ => {
@@ -134,28 +102,6 @@ fn attacks(args: &Args) -> Result<Vec<AttackSpec>> {
     names.iter().map(parse).collect()
 }
 
-fn bounds(text: &str) -> Result<Bounds> {
-    if text == "none" {
-        return Ok(Bounds::NONE);
-    }
-    let number = |text: &str| text.trim().parse().ok();
-    let pair = text.split_once(',').and_then(|(lower, upper)| number(lower).zip(number(upper)));
-    pair.map(|(lower, upper)| Bounds::Uniform(lower, upper))
-        .ok_or_else(|| fault("bounds", text, "expected two numbers, such as 0,1, or none"))
-}
-
-/// Reads "name=0.5" and "name=1,0,0".
-fn constant(text: &str) -> Result<(String, Vec<f64>)> {
-    let (name, values) = text.split_once('=').unwrap_or_default();
-    let values: Option<Vec<f64>> = values
-        .split(',')
-        .map(|value| value.trim().parse().ok().filter(|v: &f64| v.is_finite()))
-        .collect();
-    values.filter(|_| !name.is_empty()).map(|values| (name.into(), values)).ok_or_else(|| {
-        fault("constant", text, "expected a name and numbers, such as threshold=0.5")
-    })
-}
-
 fn goal(text: &str) -> Result<Goal> {
     match text {
         "random" => Ok(Goal::Random),
@@ -180,8 +126,4 @@ fn share(text: &str) -> Result<f64> {
     value.filter(|value| (0.0..=1.0).contains(value)).ok_or_else(|| {
         fault("fail-under", text, "expected a share such as 0.8, or a percentage such as 80%")
     })
-}
-
-fn fault(field: &str, value: &str, expected: &str) -> Error {
-    Error::Parameter { field: field.into(), value: value.into(), expected: expected.into() }
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{Access, Attack, Outcome, Sample, Session, Target};
 use crate::error::Result;
+use crate::loss::LossKind;
 
 /// An attack whose access class is not part of its type: what the evaluator runs.
 ///
@@ -25,6 +26,11 @@ pub trait AnyAttack: Debug + Send + Sync {
     /// # Errors
     /// [`Error::Parameter`](crate::Error::Parameter), naming the field.
     fn validate(&self) -> Result<()>;
+
+    /// The loss that it climbs; none by default, for attacks without one.
+    fn loss(&self) -> Option<&LossKind> {
+        None
+    }
 
     /// Attacks a batch: one outcome per sample, in order, and how the attack ended. What was found before an error
     /// (the model cannot be run, the run was cancelled) is kept.
@@ -55,6 +61,10 @@ impl<T: Attack + Serialize> AnyAttack for T {
 
     fn validate(&self) -> Result<()> {
         Attack::validate(self)
+    }
+
+    fn loss(&self) -> Option<&LossKind> {
+        Attack::loss(self)
     }
 
     fn attempt(&self, session: &Session<'_>, samples: &[Sample<'_>]) -> (Vec<Outcome>, Result<()>) {

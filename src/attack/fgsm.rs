@@ -64,6 +64,10 @@ impl Attack for Fgsm {
         Err(Error::parameter("rel_step", self.rel_step, "expected a finite number > 0"))
     }
 
+    fn loss(&self) -> Option<&LossKind> {
+        Some(&self.loss)
+    }
+
     fn run(&self, target: &mut Target<'_, Gradient>) -> Result<()> {
         let ascent = Ascent {
             loss: &self.loss,

@@ -19,6 +19,7 @@ pub use target::{Outcome, Sample, Session, Target};
 use std::fmt::Debug;
 
 use crate::error::Result;
+use crate::loss::LossKind;
 
 spec::attacks! {
     "fgsm" => Fgsm,
@@ -83,6 +84,11 @@ pub trait Attack: Debug + Send + Sync {
     /// # Errors
     /// [`Error::Parameter`](crate::Error::Parameter), naming the field.
     fn validate(&self) -> Result<()>;
+
+    /// The loss that it climbs; none by default, for attacks without one.
+    fn loss(&self) -> Option<&LossKind> {
+        None
+    }
 
     /// Attacks every sample of the target's batch. Stop working on a sample once it is no longer open.
     ///

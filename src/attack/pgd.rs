@@ -108,6 +108,10 @@ impl Attack for Pgd {
         Err(Error::parameter("momentum", self.momentum, "expected a number from 0 to 1"))
     }
 
+    fn loss(&self) -> Option<&LossKind> {
+        Some(&self.loss)
+    }
+
     fn run(&self, target: &mut Target<'_, Gradient>) -> Result<()> {
         let ascent = Ascent {
             loss: &self.loss,

@@ -88,6 +88,10 @@ macro_rules! attacks {
                 self.any().validate()
             }
 
+            fn loss(&self) -> Option<&$crate::loss::LossKind> {
+                self.any().loss()
+            }
+
             fn attempt(
                 &self,
                 session: &Session<'_>,

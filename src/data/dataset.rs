@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use super::npy::Shape;
 use super::shape::Layout;
 use crate::error::{Error, Result};
+use crate::finding::Finding;
 use crate::model::{Given, SampleArray, SampleArrays};
 
 /// Labelled samples in memory.
@@ -36,7 +37,7 @@ pub struct Dataset {
     pub(super) y_source: Source,
     pub(super) sha256: String,
     pub(super) layout: Option<Layout>,
-    pub(super) notes: Vec<(String, String)>,
+    pub(super) notes: Vec<Finding>,
     /// Further arrays of the file, found by a sample's id.
     pub(super) arrays: Arc<SampleArrays>,
 }
@@ -195,9 +196,9 @@ impl Dataset {
         &self.sha256
     }
 
-    /// What a reader must know of how the data was taken, as (code, message): axes that were moved or guessed.
+    /// What a reader must know of how the data was taken: axes that were moved or guessed.
     #[must_use]
-    pub fn notes(&self) -> &[(String, String)] {
+    pub fn notes(&self) -> &[Finding] {
         &self.notes
     }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::dataset::Dataset;
 use super::npy::Shape;
 use crate::error::{Error, Result};
+use crate::finding::Finding;
 
 /// Which axis of a sample counts the channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -134,7 +135,7 @@ impl Dataset {
             ),
         };
         let mut notes = self.notes.clone();
-        notes.push((note.0.into(), note.1));
+        notes.push(Finding::info(note.0, note.1));
         let x = match fit {
             Fit::Transpose { from, axes } => transposed(&self.x, &from, &axes),
             _ => self.x,
@@ -236,7 +237,7 @@ mod tests {
     }
 
     fn codes(data: &Dataset) -> Vec<&str> {
-        data.notes().iter().map(|(code, _)| code.as_str()).collect()
+        data.notes().iter().map(|note| note.code.as_str()).collect()
     }
 
     #[test]

@@ -12,15 +12,16 @@ use crate::attack::{Access, AnyAttack, Gradient};
 use crate::cancel::Cancel;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
+use crate::finding::Finding;
 use crate::goal::Aim;
-use crate::loss::LossKind;
-use crate::model::{Batch, Classifier, LossGradient};
+use crate::model::Classifier;
 use crate::norm::Norm;
+use crate::preflight::{Preflight, rehearse};
 use crate::threat::{Bounds, Threat};
 
 /// An evaluation: a model, labelled samples, threats and attacks.
 ///
-/// Defaults: no threat, no attack (a clean pass), seed 0, all samples, all cores, no query limit.
+/// Defaults: no threat, no attack (a clean pass), seed 0, all samples, all cores, no query limit, a preflight first.
 #[derive(Clone)]
 pub struct Evaluation<'a> {
     model: &'a dyn Classifier,
@@ -33,6 +34,7 @@ pub struct Evaluation<'a> {
     batch: Option<usize>,
     threads: Option<usize>,
     query_limit: Option<u64>,
+    preflight: bool,
     observer: &'a dyn Observer,
     cancel: Cancel,
 }
@@ -64,6 +66,7 @@ impl<'a> Evaluation<'a> {
             batch: None,
             threads: None,
             query_limit: None,
+            preflight: true,
             observer: &Silent,
             cancel: Cancel::default(),
         }
@@ -115,6 +118,12 @@ impl<'a> Evaluation<'a> {
         Self { query_limit: Some(passes), ..self }
     }
 
+    /// Whether to check the model and the data first; see [`Preflight`]. It adds to the warnings and changes nothing else.
+    #[must_use]
+    pub fn preflight(self, preflight: bool) -> Self {
+        Self { preflight, ..self }
+    }
+
     /// Whom to tell what happens.
     #[must_use]
     pub fn observer(self, observer: &'a dyn Observer) -> Self {
@@ -162,10 +171,13 @@ impl<'a> Evaluation<'a> {
         let data = self.data()?;
         self.validate(&data)?;
         let samples = self.samples(&data)?;
-        self.rehearse(&data)?;
+        if !(self.threats.is_empty() || self.attacks.is_empty()) {
+            rehearse(self.model, &data, self.needs_gradients())?;
+        }
         let judge = Judge { model: self.model };
         let plan = Plan { samples: samples.len(), rows: self.threats.len() * self.attacks.len() };
         self.observer.started(plan);
+        let checked = self.checked(&data);
         let (clean, logits) = clean::pass(judge, samples, &self.cancel)?;
         let correct = clean.iter().filter(|clean| clean.correct).count();
         let finished = clean.iter().filter(|c| c.prediction.is_some() || c.error.is_some()).count();
@@ -198,8 +210,8 @@ impl<'a> Evaluation<'a> {
             .zip(&aims)
             .map(|(threat, aims)| (&threat.goal, &aims[..]))
             .collect();
-        let notes = [&self.model.notes()[..], data.notes()].concat();
-        let warnings = warnings::collect(&notes, &clean, &goals, &rows, partial);
+        let known = [&self.model.notes()[..], data.notes(), &checked].concat();
+        let warnings = warnings::collect(known, &clean, &goals, &rows, partial);
         self.observer.finished(partial);
         Ok(Results {
             seed: self.seed,
@@ -262,19 +274,30 @@ impl<'a> Evaluation<'a> {
         Ok(())
     }
 
-    /// Runs the data set's first sample as attacks will: what cannot be run is refused now, and what a model settles
-    /// on its first run (its batch size) is settled on the same sample whatever runs first later.
-    fn rehearse(&self, data: &Dataset) -> Result<()> {
-        if self.threats.is_empty() || self.attacks.is_empty() {
-            return Ok(());
+    fn needs_gradients(&self) -> bool {
+        !self.threats.is_empty()
+            && self.attacks.iter().any(|attack| attack.access() == Gradient::NAME)
+    }
+
+    /// What a preflight finds; nothing when it is not wanted or was interrupted.
+    fn checked(&self, data: &Dataset) -> Vec<Finding> {
+        if !self.preflight {
+            return vec![];
         }
-        let first = Batch { inputs: data.sample(0), samples: &[data.id(0)] };
-        self.model.logits(first, &mut vec![])?;
-        if self.attacks.iter().any(|attack| attack.access() == Gradient::NAME) {
-            let (aim, loss) = (Aim::untargeted(data.labels()[0]), LossKind::default().loss());
-            self.model.loss_and_gradient(first, &[aim], &loss, &mut LossGradient::default())?;
+        let mut preflight = Preflight::new(self.model, data)
+            .range(self.offset, self.limit)
+            .gradients(self.needs_gradients())
+            .cancel(self.cancel.clone());
+        for threat in &self.threats {
+            preflight = preflight.threat(threat.clone());
         }
-        Ok(())
+        for loss in self.attacks.iter().filter_map(|attack| attack.loss()) {
+            preflight = preflight.loss(loss.loss());
+        }
+        let mut found = preflight.checks(data).unwrap_or_default();
+        // The clean pass looks at every sample.
+        found.retain(|finding| finding.code != "non-finite");
+        found
     }
 
     fn aims(&self, threat: &Threat, samples: Samples<'_>, logits: &[Vec<f32>]) -> Vec<Option<Aim>> {

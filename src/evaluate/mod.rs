@@ -16,4 +16,4 @@ mod warnings;
 
 pub use builder::Evaluation;
 pub use events::{Observer, Plan, RowDone, Silent, UnitDone};
-pub use results::{Adversarial, Attempt, Clean, DataInfo, Fate, Results, Row, Warning};
+pub use results::{Adversarial, Attempt, Clean, DataInfo, Fate, Results, Row};

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::finding::Finding;
 use crate::model::ModelInfo;
 use crate::threat::Threat;
 
@@ -118,15 +119,6 @@ pub struct DataInfo {
     pub sha256: String,
 }
 
-/// Something that the reader of a report must know.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Warning {
-    /// A stable name to match on.
-    pub code: String,
-    /// A sentence.
-    pub message: String,
-}
-
 /// What an evaluation found.
 #[derive(Clone, Debug)]
 pub struct Results {
@@ -146,6 +138,6 @@ pub struct Results {
     pub clean: Vec<Clean>,
     /// Every attack under every threat: by norm (in the order given), attack (in the order given), budget (ascending).
     pub rows: Vec<Row>,
-    /// What the reader must know.
-    pub warnings: Vec<Warning>,
+    /// What the reader must know: of the model and the data, of the preflight, of the run.
+    pub warnings: Vec<Finding>,
 }

@@ -1,27 +1,28 @@
 //! What the reader of the numbers must know.
 
-use super::results::{Attempt, Clean, Fate, Row, Warning};
+use super::results::{Attempt, Clean, Fate, Row};
 use crate::attack::{Access, Blind, Gradient};
+use crate::finding::Finding;
 use crate::goal::{Aim, Goal};
+use crate::preflight::NON_FINITE_REMEDY;
 use crate::threat::Threat;
 
 /// A threat's goal, and the aim that it came to on each sample.
 pub(super) type Aims<'a> = (&'a Goal, &'a [Option<Aim>]);
 
-/// The warnings of a run, in a fixed order.
+/// What is known of the model and the data, then the warnings of the run, in a fixed order.
 pub(super) fn collect(
-    notes: &[(String, String)],
+    known: Vec<Finding>,
     clean: &[Clean],
     aims: &[Aims<'_>],
     rows: &[Row],
     partial: bool,
-) -> Vec<Warning> {
-    let mut all: Vec<Warning> =
-        notes.iter().map(|(code, message)| warning(code, message.clone())).collect();
+) -> Vec<Finding> {
+    let mut all = known;
     if partial {
         let message = "the run was interrupted: shares are of the samples that were finished, and samples that \
                        were not are listed as unreached";
-        all.push(warning("interrupted", message.into()));
+        all.push(Finding::warning("interrupted", message));
     }
     all.extend(non_finite(clean));
     all.extend(target_is_label(clean, aims));
@@ -36,21 +37,17 @@ pub(super) fn collect(
     all
 }
 
-fn warning(code: &str, message: String) -> Warning {
-    Warning { code: code.into(), message }
-}
-
-fn non_finite(clean: &[Clean]) -> Option<Warning> {
+fn non_finite(clean: &[Clean]) -> Option<Finding> {
     let errors: Vec<_> = clean.iter().filter_map(|clean| clean.error.as_deref()).collect();
     let first = errors.first()?;
     let message = format!(
         "{} without an attack: neither robust nor broken, but counted among all samples; the first: {first}",
         samples(errors.len(), "has", "have", "non-finite logits")
     );
-    Some(warning("non-finite", message))
+    Some(Finding::error("non-finite", message).remedy(NON_FINITE_REMEDY))
 }
 
-fn target_is_label(clean: &[Clean], aims: &[Aims<'_>]) -> Vec<Warning> {
+fn target_is_label(clean: &[Clean], aims: &[Aims<'_>]) -> Vec<Finding> {
     let mut seen: Vec<&Goal> = vec![];
     let mut all = vec![];
     for (goal, aims) in aims {
@@ -64,13 +61,13 @@ fn target_is_label(clean: &[Clean], aims: &[Aims<'_>]) -> Vec<Warning> {
                 "{}: not attacked, and counted as robust",
                 samples(count, "has", "have", "the target class as label")
             );
-            all.push(warning("target-is-label", message));
+            all.push(Finding::warning("target-is-label", message));
         }
     }
     all
 }
 
-fn errors(series: &[Row]) -> Option<Warning> {
+fn errors(series: &[Row]) -> Option<Finding> {
     let failed: Vec<_> = attempts(series).filter(|a| a.fate == Fate::Failed).collect();
     let first = failed.first()?.error.as_deref().unwrap_or_default();
     let message = format!(
@@ -79,20 +76,20 @@ fn errors(series: &[Row]) -> Option<Warning> {
         name(series),
         of_all(failed.len(), attacked(series))
     );
-    Some(warning("attack-error", message))
+    Some(Finding::warning("attack-error", message))
 }
 
-fn rejected(series: &[Row]) -> Option<Warning> {
+fn rejected(series: &[Row]) -> Option<Finding> {
     let count = attempts(series).filter(|a| a.rejected).count();
     let message = format!(
         "{}: {} claimed a success that did not hold when it was verified alone, and is not counted",
         name(series),
         of_all(count, attacked(series))
     );
-    (count > 0).then(|| warning("rejected", message))
+    (count > 0).then(|| Finding::warning("rejected", message))
 }
 
-fn zero_gradients(series: &[Row]) -> Option<Warning> {
+fn zero_gradients(series: &[Row]) -> Option<Finding> {
     let zero: u64 = attempts(series).map(|a| a.zero_gradients).sum();
     let steps: u64 = attempts(series).map(|a| a.backward).sum();
     let message = format!(
@@ -101,11 +98,12 @@ fn zero_gradients(series: &[Row]) -> Option<Warning> {
         name(series),
         100.0 * zero as f64 / steps.max(1) as f64
     );
-    (zero > 0).then(|| warning("zero-gradient", message))
+    let remedy = "attack it with the margin loss, and without gradients as well";
+    (zero > 0).then(|| Finding::warning("zero-gradient", message).remedy(remedy))
 }
 
 /// A sign of gradient masking: a better-informed attack should break at least as many samples as a blind one.
-fn noise_beats_gradient(rows: &[Row]) -> Vec<Warning> {
+fn noise_beats_gradient(rows: &[Row]) -> Vec<Finding> {
     let mut threats: Vec<&Threat> = vec![];
     for row in rows {
         if !threats.contains(&&row.threat) {
@@ -134,7 +132,8 @@ fn noise_beats_gradient(rows: &[Row]) -> Vec<Warning> {
             threat.budget.largest(),
             white.attack
         );
-        (noise > gradient).then(|| warning("noise-beats-gradient", message))
+        let remedy = "believe the noise, and attack the model without gradients as well";
+        (noise > gradient).then(|| Finding::warning("noise-beats-gradient", message).remedy(remedy))
     });
     found.collect()
 }

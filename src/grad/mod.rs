@@ -12,6 +12,7 @@ mod cuts;
 mod difference;
 mod ops;
 mod rules;
+mod status;
 mod straight_through;
 mod tape;
 #[cfg(test)]
@@ -21,8 +22,10 @@ mod walk;
 pub use check::{AuditOptions, GradientAudit, audit_gradient};
 pub(crate) use cuts::{cuts, passed};
 pub(crate) use ops::{LossHead, Objective};
+pub use status::GradientStatus;
+pub(crate) use status::statuses;
 pub(crate) use straight_through::{Origin, StraightThrough};
-pub(crate) use walk::{backward, unsupported};
+pub(crate) use walk::{backward, cotangents, unsupported};
 
 /// The operators of tract's decluttered graphs that have a gradient rule, in alphabetical order, and whether the
 /// derivative is zero by definition (piecewise constant functions, integer and boolean results).

@@ -28,7 +28,7 @@ pub(crate) fn backward(
     input: OutletId,
     through: &StraightThrough,
 ) -> TractResult<OutletId> {
-    if let Some(gradient) = gradient(model, output, cotangent, input, through)? {
+    if let Some(&gradient) = cotangents(model, output, cotangent, input, through)?.get(&input) {
         return Ok(gradient);
     }
     let mut tape = Tape::new(model);
@@ -37,14 +37,17 @@ pub(crate) fn backward(
     tape.constant(zeros)
 }
 
-/// As [`backward`]; none where the gradient is zero whatever the input.
-pub(super) fn gradient(
+/// As [`backward`], for every tensor between `input` and `output` that a cotangent reaches.
+///
+/// # Errors
+/// As [`backward`].
+pub(crate) fn cotangents(
     model: &mut TypedModel,
     output: OutletId,
     cotangent: OutletId,
     input: OutletId,
     through: &StraightThrough,
-) -> TractResult<Option<OutletId>> {
+) -> TractResult<HashMap<OutletId, OutletId>> {
     let nodes = model.nodes().to_vec();
     let depends = dependents(model, input)?;
     let order = model.eval_order()?;
@@ -90,7 +93,7 @@ pub(super) fn gradient(
             cotangents.insert(*parent, total);
         }
     }
-    Ok(cotangents.get(&input).copied())
+    Ok(cotangents)
 }
 
 /// The nodes between `input` and `output` whose operator has no rule, as (name, operator).

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use super::classifier::{Batch, Classifier, LossGradient, ModelInfo};
 use super::given::{Given, SampleArray, SampleArrays};
+use super::inspect::Inspector;
 use super::job::Others;
 use super::onnx::Model;
 use crate::error::Result;
+use crate::finding::Finding;
 use crate::goal::Aim;
 use crate::loss::Loss;
 
@@ -60,8 +62,12 @@ impl Classifier for BoundModel<'_> {
         self.model.info()
     }
 
-    fn notes(&self) -> Vec<(String, String)> {
-        self.model.notes()
+    fn notes(&self) -> Vec<Finding> {
+        Classifier::notes(self.model)
+    }
+
+    fn inspector(&self) -> Option<Inspector<'_>> {
+        Some(Inspector { model: self.model, arrays: self.arrays() })
     }
 
     fn logits(&self, batch: Batch<'_>, logits: &mut Vec<f32>) -> Result<()> {

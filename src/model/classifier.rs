@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use super::bound::Bound;
 use super::given::Given;
+use super::inspect::Inspector;
 use crate::error::{Error, Result};
+use crate::finding::Finding;
 use crate::goal::Aim;
 use crate::loss::Loss;
 
@@ -30,8 +32,8 @@ pub struct ModelInfo {
     pub classes: usize,
     /// How the file was loaded: the [`ModelOptions`](crate::ModelOptions), null for a classifier of one's own.
     pub options: serde_json::Value,
-    /// What loading showed a reader must know, such as which tensor is attacked and why: (code, message).
-    pub notes: Vec<(String, String)>,
+    /// What loading showed a reader must know, such as which tensor is attacked and why.
+    pub notes: Vec<Finding>,
 }
 
 /// Points to run: rows of one sample's features each, and which samples they are variants of.
@@ -68,9 +70,15 @@ pub trait Classifier: Debug + Send + Sync {
     /// What a report says of the model.
     fn info(&self) -> &ModelInfo;
 
-    /// What a reader of a report must know, (code, message): [`ModelInfo::notes`] and what running showed since.
-    fn notes(&self) -> Vec<(String, String)> {
+    /// What a reader of a report must know: [`ModelInfo::notes`] and what running showed since.
+    fn notes(&self) -> Vec<Finding> {
         self.info().notes.clone()
+    }
+
+    /// The model file behind it, if there is one whose graph computes exactly these logits: what
+    /// [`Preflight`](crate::Preflight) looks into.
+    fn inspector(&self) -> Option<Inspector<'_>> {
+        None
     }
 
     /// Features of one sample.

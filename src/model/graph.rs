@@ -12,6 +12,7 @@ use tract_onnx::tract_core::internal::*;
 use super::choose::{choose_input, choose_output, discrete, unknown};
 use super::guard::guard;
 use super::inner::Inner;
+use super::inspect::{Interface, unsteady};
 use super::logits::{self, Logits};
 use super::options::ModelOptions;
 use super::parsed::{Parsed, importer};
@@ -22,6 +23,7 @@ use super::source::Source;
 use super::straight_through::FileNodes;
 use super::subgraph::{OutputNames, declare, inputs, prune};
 use crate::error::{Error, Result};
+use crate::finding::Finding;
 use crate::grad::StraightThrough;
 
 /// Samples per plan for graphs that multiply matrices and little else: there a batch reads the weights once.
@@ -55,6 +57,10 @@ pub(super) struct Graph {
     pub nodes: FileNodes,
     /// Which of them gradients pass straight through.
     pub through: StraightThrough,
+    /// What the file declares.
+    pub interface: Interface,
+    /// What the file shows a reader must know.
+    pub notes: Vec<Finding>,
     /// The forward graphs made so far, by batch: loading needs one, and each kind of plan again.
     forward: Mutex<HashMap<usize, (TypedModel, Logits)>>,
     preprocessing: super::options::Preprocessing,
@@ -84,6 +90,8 @@ impl Graph {
         check_outputs(name, graph)?;
         let output = choose_output(name, graph, options.output.as_deref())?;
         let scores = scores::find(graph, &output);
+        let interface = Interface::of(graph);
+        let notes = unsteady(graph, &scores.tensor);
         let convolves = has_convolution(graph);
         let given: Vec<String> = inputs(graph).map(Into::into).collect();
         let at = (name, folder);
@@ -133,6 +141,8 @@ impl Graph {
         };
         Ok(Self {
             name: name.into(),
+            interface,
+            notes,
             input,
             output,
             scores,

@@ -10,6 +10,7 @@ mod given;
 mod graph;
 mod guard;
 mod inner;
+mod inspect;
 mod job;
 mod logits;
 mod notes;
@@ -31,5 +32,9 @@ pub use bound::Bound;
 pub(crate) use classifier::expect_len;
 pub use classifier::{Batch, Classifier, LossGradient, ModelInfo};
 pub use given::{Given, SampleArray, SampleArrays};
+pub use inspect::{
+    Activity, Batching, Entry, GradientEnd, Inspector, Interface, NodeRef, OperatorUse, TensorInfo,
+    UnitKind, UnitUse,
+};
 pub use onnx::Model;
 pub use options::{ModelOptions, Preprocessing};

@@ -2,6 +2,7 @@
 
 use super::graph::Graph;
 use super::logits::{Logits, Tail};
+use crate::finding::Finding;
 
 /// The tensor whose values are the attacked scores.
 pub(super) fn tensor(graph: &Graph, logits: &Logits) -> String {
@@ -9,26 +10,25 @@ pub(super) fn tensor(graph: &Graph, logits: &Logits) -> String {
     before.unwrap_or(&graph.scores.tensor).into()
 }
 
-/// What a reader of a report must know of the attacked tensors: (code, message).
-pub(super) fn notes(graph: &Graph, logits: &Logits) -> Vec<(String, String)> {
+/// What a reader of a report must know of the attacked tensors.
+pub(super) fn notes(graph: &Graph, logits: &Logits) -> Vec<Finding> {
     let output = &graph.output;
     let mut notes = vec![];
-    let mut note = |code: &str, message: String| notes.push((code.to_owned(), message));
     if let Some(inner) = &graph.inner {
         let from: Vec<String> =
             inner.sources().map(|source| format!("`{}`", source.name)).collect();
-        note(
+        notes.push(Finding::info(
             "inner-tensor",
             format!(
                 "the inner tensor `{}` is attacked, computed from {}: budgets are in its units",
                 inner.tensor,
                 from.join(", ")
             ),
-        );
+        ));
     }
     let scores = &graph.scores;
     if !scores.skipped.is_empty() {
-        note(
+        notes.push(Finding::info(
             "scores-behind-labels",
             format!(
                 "output `{output}` is read out of the scores in `{}` by {}: the scores are attacked, and the class with \
@@ -36,7 +36,7 @@ pub(super) fn notes(graph: &Graph, logits: &Logits) -> Vec<(String, String)> {
                 scores.tensor,
                 scores.skipped.join(", ")
             ),
-        );
+        ));
     }
     let node = logits.node.as_deref().unwrap_or_default();
     let tail = match logits.tail {
@@ -54,20 +54,18 @@ pub(super) fn notes(graph: &Graph, logits: &Logits) -> Vec<(String, String)> {
         } else {
             String::new()
         };
-        note(
-            "logits-before-activation",
-            format!(
-                "output `{output}` ends in a {tail} (`{node}`): the tensor before it is attacked{independent}"
-            ),
+        let text = format!(
+            "output `{output}` ends in a {tail} (`{node}`): the tensor before it is attacked{independent}"
         );
+        notes.push(Finding::info("logits-before-activation", text).at(logits.node.clone()));
     }
     if logits.binary {
-        note(
+        notes.push(Finding::info(
             "binary",
             format!(
                 "output `{output}` holds one score z: it is taken as two classes with logits [0, z]"
             ),
-        );
+        ));
     }
     for source in graph.parsed.sources.iter().filter(|source| source.name != graph.input) {
         let value = match source.constant.as_deref() {
@@ -75,7 +73,10 @@ pub(super) fn notes(graph: &Graph, logits: &Logits) -> Vec<(String, String)> {
             Some(_) => "the same for every sample".into(),
             None => "taken from the data set, sample by sample".into(),
         };
-        note("further-input", format!("input `{}` is not attacked: it is {value}", source.name));
+        notes.push(Finding::info(
+            "further-input",
+            format!("input `{}` is not attacked: it is {value}", source.name),
+        ));
     }
     notes
 }

@@ -12,11 +12,13 @@ use super::classifier::{Batch, Classifier, LossGradient, ModelInfo};
 use super::given::{Given, SampleArray};
 use super::graph::Graph;
 use super::inner::Inner;
+use super::inspect::Inspector;
 use super::job::{Backward, Job, Others};
 use super::notes;
 use super::options::ModelOptions;
 use super::runner::Runner;
 use crate::error::{Error, Result};
+use crate::finding::Finding;
 use crate::goal::{Aim, argmax};
 use crate::loss::Loss;
 
@@ -88,7 +90,7 @@ impl Model {
             options: serde_json::to_value(options).unwrap_or_default(),
             opset: graph.opset,
             logits: notes::tensor(&graph, &logits),
-            notes,
+            notes: [notes, graph.notes.clone()].concat(),
         };
         Ok(Self { runner: Runner::new(graph), info })
     }
@@ -239,7 +241,7 @@ impl Model {
     }
 
     /// How many rows a batch holds.
-    fn rows(&self, batch: Batch<'_>, arrays: &[&SampleArray]) -> Result<usize> {
+    pub(super) fn rows(&self, batch: Batch<'_>, arrays: &[&SampleArray]) -> Result<usize> {
         let (inputs, features) = (batch.inputs, self.features());
         if !inputs.len().is_multiple_of(features) {
             return Err(self.misfit(format!(
@@ -257,7 +259,7 @@ impl Model {
         Ok(rows)
     }
 
-    fn misfit(&self, problem: String) -> Error {
+    pub(super) fn misfit(&self, problem: String) -> Error {
         Error::Data { file: self.info.path.clone(), problem, source: None }
     }
 }
@@ -267,9 +269,13 @@ impl Classifier for Model {
         &self.info
     }
 
-    fn notes(&self) -> Vec<(String, String)> {
+    fn inspector(&self) -> Option<Inspector<'_>> {
+        Some(Self::inspector(self))
+    }
+
+    fn notes(&self) -> Vec<Finding> {
         let one_by_one = self.one_by_one().map(|reason| {
-            ("one-by-one".into(), format!("the model runs one sample at a time: {reason}"))
+            Finding::info("one-by-one", format!("the model runs one sample at a time: {reason}"))
         });
         self.info.notes.iter().cloned().chain(one_by_one).collect()
     }

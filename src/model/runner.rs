@@ -32,11 +32,14 @@ pub(super) struct Runner {
 }
 
 /// What a probe of a re-batched plan found.
-enum Probe {
+#[derive(Debug)]
+pub(super) enum Probe {
     Stable,
     /// Right, but a sample's last bits depend on its position.
     Unstable,
-    /// Wrong, or not to be had, and why.
+    /// Not to be had, and why.
+    Fixed(String),
+    /// Wrong, and how.
     Wrong(String),
 }
 
@@ -144,7 +147,7 @@ impl Runner {
                 );
                 1
             }
-            Probe::Wrong(reason) => {
+            Probe::Fixed(reason) | Probe::Wrong(reason) => {
                 self.one_by_one.get_or_init(|| {
                     log::warn!("{}: runs one sample at a time: {reason}", self.graph.name);
                     reason
@@ -152,6 +155,17 @@ impl Runner {
                 1
             }
         }
+    }
+
+    /// Probes a forward plan for `size` samples, which is then forgotten; a settled batch says it all.
+    pub(super) fn probe_forward(&self, job: &Job<'_>, size: usize) -> Probe {
+        if self.forward.get().is_some_and(|settled| *settled > 1) {
+            return Probe::Stable;
+        }
+        let probe = self.probe(job, size);
+        let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        plans.remove(&(Kind::Forward, size));
+        probe
     }
 
     /// Compares a plan for `size` samples with single runs, and with itself on the same samples in another order.
@@ -163,7 +177,7 @@ impl Runner {
         let mut together = Rows::cycle(job, size, vary);
         if let Err(error) = self.run_plan(together.job()) {
             let cause = error.source().map_or_else(String::new, |cause| format!(" ({cause})"));
-            return Probe::Wrong(format!("the graph takes no batch of {size}{cause}"));
+            return Probe::Fixed(format!("the graph takes no batch of {size}{cause}"));
         }
         let mut alone = Rows::cycle(job, size, vary);
         for one in alone.job().pieces(1) {

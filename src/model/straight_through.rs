@@ -8,6 +8,7 @@ use tract_onnx::prelude::*;
 use super::guard::guard;
 use super::refuse;
 use crate::error::{Error, Result};
+use crate::finding::Finding;
 use crate::grad::{self, Origin, StraightThrough};
 
 /// The entry that means every node which rounds.
@@ -67,7 +68,7 @@ impl FileNodes {
         name: &str,
         entries: &[String],
         model: &TypedModel,
-    ) -> Result<Option<(String, String)>> {
+    ) -> Result<Option<Finding>> {
         if entries.is_empty() {
             return Ok(None);
         }
@@ -98,7 +99,7 @@ impl FileNodes {
                 list(&passed)
             )
         };
-        Ok(Some(("straight-through".into(), text)))
+        Ok(Some(Finding::info("straight-through", text)))
     }
 
     /// The node of the file that (name, operator) of the graph belongs to.

@@ -1,7 +1,7 @@
 //! From results to the record.
 
 use super::record::{
-    AttackRow, CleanRow, DataRecord, ModelRecord, Queries, Report, SCHEMA, WarningRecord, WorstCase,
+    AttackRow, CleanRow, DataRecord, ModelRecord, Queries, Report, SCHEMA, WorstCase,
 };
 use crate::evaluate::{Clean, Fate, Results, Row};
 use crate::goal::Goal;
@@ -35,11 +35,7 @@ impl Report {
             clean: clean(results),
             attacks: results.rows.iter().map(|row| attack(row, &threats, &results.ids)).collect(),
             worst_case: threats.iter().map(|threat| worst(threat, results)).collect(),
-            warnings: results
-                .warnings
-                .iter()
-                .map(|w| WarningRecord { code: w.code.clone(), message: w.message.clone() })
-                .collect(),
+            warnings: results.warnings.clone(),
         }
     }
 }

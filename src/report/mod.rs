@@ -8,6 +8,5 @@ mod text;
 
 pub use adversarial::save_adversarial;
 pub use record::{
-    AttackRow, CleanRow, DataRecord, Distances, ModelRecord, Queries, Report, SCHEMA,
-    WarningRecord, WorstCase,
+    AttackRow, CleanRow, DataRecord, Distances, ModelRecord, Queries, Report, SCHEMA, WorstCase,
 };

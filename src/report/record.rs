@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::finding::Finding;
 use crate::metrics::Spread;
 use crate::norm::Norm;
 use crate::threat::Threat;
@@ -32,7 +33,7 @@ pub struct Report {
     /// All attacks together, under every threat.
     pub worst_case: Vec<WorstCase>,
     /// What the reader of the numbers must know.
-    pub warnings: Vec<WarningRecord>,
+    pub warnings: Vec<Finding>,
 }
 
 /// The model of a report.
@@ -185,14 +186,4 @@ pub struct WorstCase {
     /// Samples (indices in the file) that some attack had not finished.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unreached: Vec<usize>,
-}
-
-/// A warning of a report.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct WarningRecord {
-    /// A stable name to match on.
-    pub code: String,
-    /// A sentence.
-    pub message: String,
 }

@@ -62,7 +62,7 @@ impl Report {
             writeln!(text)?;
         }
         for warning in &self.warnings {
-            writeln!(text, "warning[{}]: {}", warning.code, warning.message)?;
+            writeln!(text, "{warning}")?;
         }
         Ok(())
     }

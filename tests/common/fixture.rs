@@ -76,6 +76,17 @@ impl Fixture {
         self
     }
 
+    /// A boolean scalar.
+    pub fn flag(mut self, name: &str, value: bool) -> Self {
+        self.graph.initializer.push(TensorProto {
+            name: name.into(),
+            data_type: tensor_proto::DataType::Bool as i32,
+            int32_data: vec![i32::from(value)],
+            ..TensorProto::default()
+        });
+        self
+    }
+
     pub fn shaped_ints(mut self, name: &str, dims: &[i64], values: &[i64]) -> Self {
         self = self.ints(name, values);
         if let Some(tensor) = self.graph.initializer.last_mut() {
