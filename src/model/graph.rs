@@ -12,6 +12,7 @@ use tract_onnx::tract_hir::infer::{Factoid, InferenceFact};
 
 use super::guard::guard;
 use super::logits::{self, Logits};
+use super::loops;
 use super::options::ModelOptions;
 use super::preprocess;
 use super::refuse::{refuse, refuse_typed};
@@ -124,7 +125,8 @@ impl Graph {
             model.set_input_fact(0, InferenceFact::dt_shape(self.dt, shape))?;
             model.into_typed()
         });
-        let typed = typed.map_err(fail)?;
+        let mut typed = typed.map_err(fail)?;
+        loops::restart(&mut typed);
         refuse_typed(&self.name, &typed)?;
         let mut model = guard(|| {
             preprocess::prepend(&typed, &self.preprocessing, self.axis)?.into_decluttered()

@@ -5,6 +5,7 @@ mod graph;
 mod guard;
 mod job;
 mod logits;
+mod loops;
 mod onnx;
 mod options;
 mod plan;
