@@ -4,6 +4,7 @@
 //! rule per operator of tract's typed op set; [`ops`] the few operators that tract lacks. [`check`] audits the
 //! gradients of any classifier.
 
+mod body;
 mod check;
 mod difference;
 mod ops;

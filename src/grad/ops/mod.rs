@@ -2,6 +2,7 @@
 
 mod binary;
 mod broadcast;
+mod cell_grad;
 mod dilate;
 mod fold;
 mod groups;
@@ -17,6 +18,7 @@ mod windows;
 
 pub(crate) use binary::{BinaryGrad, Partial};
 pub(crate) use broadcast::Broadcast;
+pub(crate) use cell_grad::{GruCellGrad, LstmCellGrad};
 pub(crate) use dilate::Dilate;
 pub(crate) use fold::Fold;
 pub(crate) use loss_head::{LossHead, Objective};

@@ -1,6 +1,7 @@
 //! One rule per operator of tract's decluttered op set. The table below is the list of what can be differentiated.
 
 mod binary;
+mod branch;
 mod conv;
 mod deconv;
 mod downsample;
@@ -9,7 +10,9 @@ mod elementwise;
 mod kernel;
 mod lrn;
 mod pool;
+mod recurrent;
 mod reduce;
+mod scan;
 mod select;
 mod shape;
 mod softmax;
@@ -21,13 +24,17 @@ use tract_onnx::tract_core::ops::binary::{BinMiniOp, TypedBinOp};
 use tract_onnx::tract_core::ops::cnn::{Conv, Deconv, MaxPool, SumPool};
 use tract_onnx::tract_core::ops::einsum::EinSum;
 use tract_onnx::tract_core::ops::element_wise::{ElementWiseMiniOp, ElementWiseOp};
+use tract_onnx::tract_core::ops::gru_cell::GruEpilogue;
+use tract_onnx::tract_core::ops::gru_seq::GruSeq;
 use tract_onnx::tract_core::ops::identity::Identity;
 use tract_onnx::tract_core::ops::logic::{
-    And, BitAnd, BitNot, BitOr, BitXor, CompEq, CompGT, CompGTE, CompLT, CompLTE, CompNE, Iff, Not,
-    Or, Xor,
+    And, BitAnd, BitNot, BitOr, BitXor, CompEq, CompGT, CompGTE, CompLT, CompLTE, CompNE,
+    IfThenElse, Iff, Not, Or, Xor,
 };
+use tract_onnx::tract_core::ops::lstm_cell::LstmEpilogue;
 use tract_onnx::tract_core::ops::nn::{RmsNorm, Softmax};
 use tract_onnx::tract_core::ops::quant::{LookupTable, QuantizeLinearI8, QuantizeLinearU8};
+use tract_onnx::tract_core::ops::scan::Scan;
 use tract_onnx::tract_core::ops::{Downsample, math, nn};
 use tract_onnx_opl::lrn::Lrn;
 
@@ -99,6 +106,28 @@ pub(crate) fn find(op: &dyn TypedOp) -> Option<&'static Rule> {
     RULES.iter().find(|rule| (rule.matches)(op))
 }
 
+/// What a node differentiates of a graph inside it.
+#[derive(Debug)]
+pub(crate) struct Part {
+    /// Decluttered.
+    pub body: TypedModel,
+    /// Those that cotangents arrive at.
+    pub outputs: TVec<OutletId>,
+    /// Those that cotangents are wanted of.
+    pub inputs: TVec<OutletId>,
+}
+
+/// The graphs inside a node, given which of its inputs want a cotangent.
+pub(crate) fn parts(node: &TypedNode, wants: &[bool]) -> TractResult<Vec<Part>> {
+    if let Some(op) = node.op_as::<Scan>() {
+        Ok(vec![scan::part(op, wants)?])
+    } else if let Some(op) = node.op_as::<IfThenElse>() {
+        branch::parts(op, wants)
+    } else {
+        Ok(vec![])
+    }
+}
+
 const fn op<T: TypedOp>(name: &'static str, vjp: Vjp) -> Rule {
     Rule { name, matches: |op| op.is::<T>(), derivative: Derivative::Exact(vjp) }
 }
@@ -161,10 +190,13 @@ static RULES: &[Rule] = &[
     op::<Gather>("Gather", select::gather),
     elt::<nn::GeluApproximate>("GeluApproximate", elementwise::gelu_approximate),
     elt::<nn::GeluExact>("GeluExact", elementwise::gelu_exact),
+    op::<GruEpilogue>("GruEpilogue", recurrent::gru_cell),
+    op::<GruSeq>("GruSeq", recurrent::gru_sequence),
     zero("GT", is_bin::<CompGT>),
     zero("GTE", is_bin::<CompGTE>),
     elt::<nn::HardSwish>("HardSwish", elementwise::hard_swish),
     op::<Identity>("Identity", shape::identity),
+    op::<IfThenElse>("IfThenElse", branch::if_then_else),
     op::<Iff>("Iff", select::iff),
     zero("IsInf", is_elt::<math::IsInf>),
     zero("IsNan", is_elt::<math::IsNan>),
@@ -172,6 +204,7 @@ static RULES: &[Rule] = &[
     elt::<math::Ln>("Ln", elementwise::ln),
     zero("LookupTable", is_elt::<LookupTable>),
     op::<Lrn>("Lrn", lrn::lrn),
+    op::<LstmEpilogue>("LstmEpilogue", recurrent::lstm_cell),
     zero("LT", is_bin::<CompLT>),
     zero("LTE", is_bin::<CompLTE>),
     bin::<math::Max>("Max", binary::max),
@@ -197,6 +230,7 @@ static RULES: &[Rule] = &[
     zero("Round", is_elt::<math::Round>),
     zero("RoundHalfToEven", is_elt::<math::RoundHalfToEven>),
     elt::<math::Rsqrt>("Rsqrt", elementwise::rsqrt),
+    op::<Scan>("Scan", scan::scan),
     zero("ShiftLeft", is_bin::<math::ShiftLeft>),
     zero("ShiftRight", is_bin::<math::ShiftRight>),
     elt::<nn::Sigmoid>("Sigmoid", elementwise::sigmoid),
