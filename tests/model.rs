@@ -199,6 +199,7 @@ fn recurrent_cells_that_tract_gets_wrong_are_refused_by_name() {
         ("RNN", 1, fixture::strings("activations", &["Relu"]), "activations"),
         ("LSTM", 4, fixture::float("clip", 1.5), "clip"),
         ("LSTM", 4, fixture::int("input_forget", 1), "input_forget"),
+        ("GRU", 3, fixture::string("direction", "reverse"), "direction"),
     ];
     for (op, gates, attribute, word) in cases {
         refused(load(cell(op, gates, attribute)), &["`y_node`", op, word]);

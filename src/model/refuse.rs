@@ -12,6 +12,7 @@ const IGNORED: &[(&[&str], &str)] = &[
     (&["Celu"], "alpha"),
     (&["GRU", "LSTM", "RNN"], "activations"),
     (&["GRU", "LSTM", "RNN"], "clip"),
+    (&["GRU", "LSTM", "RNN"], "direction"),
     (&["LSTM"], "input_forget"),
 ];
 
@@ -96,6 +97,7 @@ fn matters(node: &NodeProto, attribute: &AttributeProto) -> bool {
             }
             "alpha" => (attribute.f - 1.0).abs() > 0.0,
             "clip" => attribute.f > 0.0,
+            "direction" => attribute.s == b"reverse",
             _ => attribute.i != 0,
         }
 }

@@ -109,6 +109,11 @@ pub fn ints(name: &str, values: &[i64]) -> AttributeProto {
     AttributeProto { name: name.into(), ints: values.to_vec(), r#type, ..AttributeProto::default() }
 }
 
+pub fn string(name: &str, value: &str) -> AttributeProto {
+    let r#type = attribute_proto::AttributeType::String as i32;
+    AttributeProto { name: name.into(), s: value.into(), r#type, ..AttributeProto::default() }
+}
+
 pub fn strings(name: &str, values: &[&str]) -> AttributeProto {
     let r#type = attribute_proto::AttributeType::Strings as i32;
     let strings = values.iter().map(|text| text.as_bytes().to_vec()).collect();

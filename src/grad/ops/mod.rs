@@ -14,6 +14,7 @@ mod scatter_add;
 mod softmax_grad;
 mod sum_pool;
 mod unary;
+mod unstack;
 mod windows;
 
 pub(crate) use binary::{BinaryGrad, Partial};
@@ -29,3 +30,4 @@ pub(crate) use scatter_add::ScatterAdd;
 pub(crate) use softmax_grad::SoftmaxGrad;
 pub(crate) use sum_pool::SumPoolGrad;
 pub(crate) use unary::{Slope, UnaryGrad};
+pub(crate) use unstack::Unstack;

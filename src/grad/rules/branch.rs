@@ -101,3 +101,6 @@ fn branch_gradients(
     }
     Ok(parents)
 }
+
+#[cfg(test)]
+mod tests;

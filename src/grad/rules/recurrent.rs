@@ -97,3 +97,6 @@ fn gru_loop(tape: &Tape<'_>, step: &Step<'_>) -> TractResult<Scan> {
     scan.reset_every_turn = op.reset_every_turn;
     Ok(scan)
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,7 @@ use tract_onnx::tract_core::ops::scan::{InputMapping, OutputMapping, Scan, ScanI
 
 use super::{Cotangents, Part, Step};
 use crate::grad::body::{self, BodyGradient};
+use crate::grad::ops::Unstack;
 use crate::grad::tape::Tape;
 use crate::grad::walk::dependents;
 
@@ -81,9 +82,10 @@ pub(super) fn through_time(
     let mut parents: Cotangents = tvec![None; step.node.inputs.len()];
     for output in outputs {
         let slot = output.mapping.last_value_slot.or(output.mapping.scan.map(|(slot, _)| slot));
-        if let (Some(slot), Some(parent)) = (slot, output.parent) {
+        if let Some(slot) = slot {
+            let parent = output.parent;
             parents[parent] = Some(match op.input_mapping[parent].as_scan() {
-                Some(info) if info.chunk.abs() > 1 => unstack(tape, results[slot], info.axis)?,
+                Some(info) if output.stacked => unstack(tape, results[slot], info.axis)?,
                 _ => results[slot],
             });
         }
@@ -257,7 +259,9 @@ struct Output {
     inner: OutletId,
     mapping: OutputMapping<TDim>,
     /// The input of the forward loop that takes it as its cotangent.
-    parent: Option<usize>,
+    parent: usize,
+    /// Whether its steps have an axis of their own, in front.
+    stacked: bool,
 }
 
 impl Reverse<'_> {
@@ -310,7 +314,7 @@ impl Reverse<'_> {
         shape.insert(0, 1);
         let backwards = InputMapping::Scan(ScanInfo { axis: 0, chunk: -1 });
         let chunk = self.input(given, backwards, &shape, like)?;
-        self.tape.emit(AxisOp::Rm(0), &[chunk])
+        self.tape.emit(Unstack, &[chunk])
     }
 
     /// Adds up the cotangents that arrive at each seeded output.
@@ -385,7 +389,8 @@ impl Reverse<'_> {
             outputs.push(Output {
                 inner: self.cotangent(input)?.context("a carried state has a cotangent")?,
                 mapping: OutputMapping { state: true, last_value_slot, ..Default::default() },
-                parent: Some(input),
+                parent: input,
+                stacked: false,
             });
         }
         for (input, mapping) in self.op.input_mapping.iter().enumerate() {
@@ -397,12 +402,17 @@ impl Reverse<'_> {
                 continue;
             };
             let mut output = OutputMapping::default();
+            let mut stacked = false;
             match mapping {
                 InputMapping::Scan(info) => {
                     let mut reversed = ScanInfo { axis: info.axis, chunk: -info.chunk };
-                    if info.chunk.abs() > 1 {
+                    // tract 0.23.9 misplaces chunks written backwards, and moves an operator with several outputs
+                    // out of a loop by its first one.
+                    let producer = self.tape.model().node(inner.node);
+                    stacked = info.chunk.abs() > 1 || producer.outputs.len() > 1;
+                    if stacked {
                         inner = self.tape.emit(AxisOp::Add(0), &[inner])?;
-                        reversed = ScanInfo { axis: 0, chunk: -1 };
+                        reversed = ScanInfo { axis: 0, chunk: -info.chunk.signum() };
                     }
                     output.scan = Some((slot(), reversed));
                 }
@@ -417,7 +427,7 @@ impl Reverse<'_> {
                     output.last_value_slot = Some(slot());
                 }
             }
-            outputs.push(Output { inner, mapping: output, parent: Some(input) });
+            outputs.push(Output { inner, mapping: output, parent: input, stacked });
         }
         Ok(outputs)
     }
@@ -479,3 +489,6 @@ fn unstack(tape: &mut Tape<'_>, stacked: OutletId, axis: usize) -> TractResult<O
 fn concrete(fact: &TypedFact) -> TractResult<TVec<usize>> {
     Ok(fact.shape.as_concrete().context("a body has concrete shapes")?.into())
 }
+
+#[cfg(test)]
+mod tests;
