@@ -238,6 +238,45 @@ fn remainders_that_tract_swaps_are_refused_by_name() {
 }
 
 #[test]
+fn constant_branches_that_tract_takes_for_the_result_are_refused_by_name() {
+    let branch = |name: &str, constant: bool| {
+        let fixture = Fixture::default().output("chosen", &["1", "3"]);
+        if constant {
+            let of_ones = fixture.floats("ones", &[1, 3], &[1.0; 3]);
+            fixture::graph(name, of_ones.node("Identity", &["ones"], "chosen", &[]))
+        } else {
+            fixture::graph(name, fixture.node("Tanh", &["x"], "chosen", &[]))
+        }
+    };
+    let choice = |condition: &str, constant: bool| {
+        Fixture::default()
+            .input("x", &["1", "3"])
+            .floats("zero", &[1], &[0.0])
+            .ints("axis", &[0, 1])
+            .node("ReduceSum", &["x", "axis"], "sum", &[fixture::int("keepdims", 0)])
+            .node("Greater", &["sum", "zero"], "positive", &[])
+            .node("Greater", &["zero", "zero"], "never", &[])
+            .node(
+                "If",
+                &[condition],
+                "choice",
+                &[branch("then_branch", constant), branch("else_branch", !constant)],
+            )
+            .node("Mul", &["choice", "x"], "y", &[])
+            .output("y", &["1", "3"])
+    };
+    refused(load(choice("positive", true)), &["If", "then_branch"]);
+    let squashed: Vec<f32> = [1.0_f32, -2.0, 0.5].iter().map(|x| x * x.tanh()).collect();
+    let x = [1.0, -2.0, 0.5];
+    let found = logits(&load(choice("never", true)).unwrap(), &x);
+    assert!(found.iter().zip(&squashed).all(|(a, b)| (a - b).abs() < 1e-6), "{found:?}");
+    let model = load(choice("positive", false)).unwrap();
+    assert_eq!(logits(&model, &x), x);
+    let found = logits(&model, &[2.0, -0.5, 0.5]);
+    assert!((found[0] - 2.0 * 2.0_f32.tanh()).abs() < 1e-6, "{found:?}");
+}
+
+#[test]
 fn preprocessing_stands_in_front_of_the_graph() {
     let fixture = || {
         Fixture::default()

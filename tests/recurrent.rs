@@ -1,12 +1,16 @@
 //! Recurrent classifiers against PyTorch: `tests/data/recurrent.py` made the files.
 
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
 mod common;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use common::npz;
+use common::{npz, shared};
+use ironbound::tract_onnx::pb::{ModelProto, TensorProto, tensor_proto};
 use ironbound::{Aim, Classifier, CrossEntropy, Loss, LossGradient, Model, ModelOptions};
+use prost::Message;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/recurrent")
@@ -87,5 +91,62 @@ fn a_sample_does_not_remember_the_one_before() {
         model.logits(&x[..features], &mut again).unwrap();
         assert_eq!(first, again, "{name}");
         assert_ne!(first, other, "{name}");
+    }
+}
+
+/// `sum w * z`.
+#[derive(Debug)]
+struct Projection(Vec<f64>);
+
+impl Loss for Projection {
+    fn name(&self) -> &str {
+        "projection"
+    }
+
+    fn value_and_gradient(&self, logits: &[f32], _: Aim, gradient: &mut [f32]) -> f32 {
+        let products = gradient.iter_mut().zip(logits).zip(&self.0).map(|((slope, z), w)| {
+            *slope = *w as f32;
+            w * f64::from(*z)
+        });
+        products.sum::<f64>() as f32
+    }
+}
+
+/// An LSTM from TensorFlow whose second input, a threshold behind the logits, becomes a constant.
+#[test]
+fn a_gesture_classifier_agrees_with_its_oracle() {
+    let Some(path) = shared("reference/models/gesture_history_lstm.onnx") else { return };
+    let Some(oracle) = shared("reference/gradients/gesture_history_lstm.npz") else { return };
+    let mut proto = ModelProto::decode(&*std::fs::read(path).unwrap()).unwrap();
+    let graph = proto.graph.as_mut().unwrap();
+    graph.input.retain(|input| input.name != "score_threshold");
+    graph.initializer.push(TensorProto {
+        name: "score_threshold".into(),
+        data_type: tensor_proto::DataType::Float as i32,
+        float_data: vec![0.5],
+        ..TensorProto::default()
+    });
+    let oracle = npz::read(&oracle);
+    let (x, y) = (oracle["x"].floats(), &oracle["y"].values);
+    for plan_batch in [1, 8] {
+        let options = ModelOptions {
+            output: oracle["stop"].text.clone(),
+            plan_batch: Some(plan_batch),
+            ..ModelOptions::default()
+        };
+        let model = Model::from_bytes_with(&proto.encode_to_vec(), "gesture", &options).unwrap();
+        let mut all = vec![];
+        let mut out = LossGradient::default();
+        for (sample, weights) in oracle["w"].values.chunks_exact(4).enumerate() {
+            let loss: Arc<dyn Loss> = Arc::new(Projection(weights.to_vec()));
+            let input = &x[sample * 32..][..32];
+            let aims = [Aim::untargeted(0)];
+            Classifier::loss_and_gradient(&model, input, &aims, &loss, &mut out).unwrap();
+            assert!(distance(&out.logits, &y[sample * 4..][..4]) <= 1e-5);
+            all.extend_from_slice(&out.gradient);
+        }
+        let distance = distance(&all, &oracle["g"].values);
+        println!("plans of {plan_batch}: gradient {distance:.1e}");
+        assert!(distance <= 1e-5);
     }
 }

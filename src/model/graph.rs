@@ -15,7 +15,7 @@ use super::logits::{self, Logits};
 use super::loops;
 use super::options::ModelOptions;
 use super::preprocess;
-use super::refuse::{refuse, refuse_typed};
+use super::refuse::{refuse, refuse_branches, refuse_typed};
 use crate::error::{Error, Result};
 
 /// Samples per plan for graphs that multiply matrices and little else: there a batch reads the weights once.
@@ -128,6 +128,7 @@ impl Graph {
         let mut typed = typed.map_err(fail)?;
         loops::restart(&mut typed);
         refuse_typed(&self.name, &typed)?;
+        refuse_branches(&self.name, &typed)?;
         let mut model = guard(|| {
             preprocess::prepend(&typed, &self.preprocessing, self.axis)?.into_decluttered()
         })

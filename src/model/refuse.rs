@@ -3,8 +3,10 @@
 use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto};
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::ops::binary::TypedBinOp;
+use tract_onnx::tract_core::ops::logic::IfThenElse;
 use tract_onnx::tract_core::ops::math::Rem;
 
+use super::guard::guard;
 use crate::error::{Error, Result};
 
 /// Attributes that tract-onnx 0.23.9 reads past or applies wrongly: (operators, attribute).
@@ -68,6 +70,42 @@ pub(super) fn refuse_typed(name: &str, model: &TypedModel) -> Result<()> {
             source: None,
         }),
     }
+}
+
+/// Refuses a choice between a constant and something else that depends on the data: tract 0.23.9 takes it to be the
+/// constant whenever that stands in the `then_branch`.
+///
+/// # Errors
+/// [`Error::Node`] with the node's name.
+pub(super) fn refuse_branches(name: &str, model: &TypedModel) -> Result<()> {
+    for node in model.nodes() {
+        let Some(op) = node.op_as::<IfThenElse>() else { continue };
+        let constant = |outlet: &OutletId| {
+            op.then_body.outlet_fact(*outlet).is_ok_and(|fact| fact.konst.is_some())
+        };
+        if op.then_body.outputs.iter().any(constant) && !is_constant(model, node.inputs[0]) {
+            return Err(Error::Node {
+                model: name.into(),
+                node: node.name.clone(),
+                op: "If".into(),
+                problem: "tract takes a constant `then_branch` to be the result whatever the condition, so its result \
+                          would be wrong; negate the condition and swap the branches"
+                    .into(),
+                source: None,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Whether a tensor turns out to be constant.
+fn is_constant(model: &TypedModel, outlet: OutletId) -> bool {
+    let simplified = || -> TractResult<bool> {
+        let mut model = model.clone();
+        model.select_output_outlets(&[outlet])?;
+        Ok(model.into_decluttered()?.output_fact(0)?.konst.is_some())
+    };
+    guard(simplified).unwrap_or(false)
 }
 
 /// A node's name, or that of its first output where it has none.

@@ -109,6 +109,12 @@ pub fn ints(name: &str, values: &[i64]) -> AttributeProto {
     AttributeProto { name: name.into(), ints: values.to_vec(), r#type, ..AttributeProto::default() }
 }
 
+/// A graph inside a node.
+pub fn graph(name: &str, graph: Fixture) -> AttributeProto {
+    let r#type = attribute_proto::AttributeType::Graph as i32;
+    AttributeProto { name: name.into(), g: Some(graph.graph), r#type, ..AttributeProto::default() }
+}
+
 pub fn string(name: &str, value: &str) -> AttributeProto {
     let r#type = attribute_proto::AttributeType::String as i32;
     AttributeProto { name: name.into(), s: value.into(), r#type, ..AttributeProto::default() }

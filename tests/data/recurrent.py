@@ -80,23 +80,95 @@ MODELS = {
 }
 
 
+class Scanned(nn.Module):
+    """What `scan_graph` makes of the same weights: an ONNX Scan with a state, weights from outside and an output."""
+
+    def __init__(self, hidden, steps, backwards):
+        super().__init__()
+        self.hidden, self.steps, self.backwards = hidden, steps, backwards
+        shapes = {"u": (FEATURES, hidden), "w": (FEATURES, hidden), "r": (hidden, hidden), "v": (2 * hidden, CLASSES)}
+        self.weights = nn.ParameterDict({n: nn.Parameter(torch.randn(s) * 0.7) for n, s in shapes.items()})
+
+    def forward(self, x):
+        p = self.weights
+        h = x.mean(1) @ p["u"]
+        order = range(self.steps)
+        squares = []
+        for step in reversed(order) if self.backwards else order:
+            h = torch.tanh(x[:, step] @ p["w"] + h @ p["r"])
+            squares.append(h * h * (step + 1))
+        return torch.cat([h, torch.stack(squares).sum(0)], 1) @ p["v"]
+
+    def graph(self):
+        node, info = onnx.helper.make_node, onnx.helper.make_tensor_value_info
+        tensor = lambda name, array: onnx.numpy_helper.from_array(array, name)
+        inner = lambda name: info(name, onnx.TensorProto.FLOAT, None)
+        body = onnx.helper.make_graph(
+            [
+                node("MatMul", ["x_t", "w"], ["xw"]), node("MatMul", ["h_in", "r"], ["hr"]),
+                node("Add", ["xw", "hr"], ["sum"]), node("Tanh", ["sum"], ["h_out"]),
+                node("Mul", ["h_out", "h_out"], ["square"]),
+            ],
+            "body", [inner("h_in"), inner("x_t")], [inner("h_out"), inner("square")],
+        )
+        way = int(self.backwards)
+        scan = node(
+            "Scan", ["h_0", "x_by_step"], ["h", "squares"], body=body, num_scan_inputs=1,
+            scan_input_directions=[way], scan_output_directions=[way],
+        )
+        nodes = [
+            node("ReduceMean", ["x"], ["mean"], axes=[1], keepdims=0),
+            node("MatMul", ["mean", "u"], ["h_0"]),
+            node("Transpose", ["x"], ["x_by_step"], perm=[1, 0, 2]),
+            scan,
+            node("Mul", ["squares", "order"], ["weighted"]),
+            node("ReduceSum", ["weighted", "axis"], ["total"], keepdims=0),
+            node("Concat", ["h", "total"], ["both"], axis=1),
+            node("MatMul", ["both", "v"], ["logits"]),
+        ]
+        weights = [tensor(n, w.detach().float().numpy()) for n, w in self.weights.items()]
+        weights.append(tensor("axis", np.array([0])))
+        weights.append(tensor("order", np.arange(1, self.steps + 1, dtype=np.float32).reshape(-1, 1, 1)))
+        graph = onnx.helper.make_graph(
+            nodes, "scan",
+            [info("x", onnx.TensorProto.FLOAT, ["batch", self.steps, FEATURES])],
+            [info("logits", onnx.TensorProto.FLOAT, ["batch", CLASSES])], weights,
+        )
+        return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 14)], ir_version=8)
+
+
+def classifier(cell, **options):
+    return Scanned(**options) if cell is Scanned else Classifier(cell, **options)
+
+
+def export(model, x):
+    if isinstance(model, Scanned):
+        return model.graph()
+    buffer = io.BytesIO()
+    torch.onnx.export(
+        model, (x[:1],), buffer, dynamo=False, opset_version=14,
+        input_names=["x"], output_names=["logits"],
+        dynamic_axes={"x": {0: "batch"}, "logits": {0: "batch"}},
+    )
+    graph = onnx.load_from_string(buffer.getvalue())
+    for node in graph.graph.node:
+        node.doc_string = ""
+    return graph
+
+
+MODELS["scan"] = dict(cell=Scanned, hidden=5, steps=7, backwards=False)
+MODELS["scan_backwards"] = dict(cell=Scanned, hidden=5, steps=7, backwards=True)
+MODELS["scan_one_step"] = dict(cell=Scanned, hidden=5, steps=1, backwards=False)
+
+
 def main():
     FOLDER.mkdir(exist_ok=True)
     for seed, (name, options) in enumerate(MODELS.items()):
         torch.manual_seed(seed)
         steps = options["steps"]
-        model = Classifier(**options).eval()
+        model = classifier(**options).eval()
         x = torch.randn(SAMPLES, steps, FEATURES)
-        buffer = io.BytesIO()
-        torch.onnx.export(
-            model, (x[:1],), buffer, dynamo=False, opset_version=14,
-            input_names=["x"], output_names=["logits"],
-            dynamic_axes={"x": {0: "batch"}, "logits": {0: "batch"}},
-        )
-        graph = onnx.load_from_string(buffer.getvalue())
-        for node in graph.graph.node:
-            node.doc_string = ""
-        onnx.save(graph, FOLDER / f"{name}.onnx")
+        onnx.save(export(model, x), FOLDER / f"{name}.onnx")
         model, x = model.double(), x.double().requires_grad_()
         labels = torch.arange(SAMPLES) % CLASSES
         logits = model(x)

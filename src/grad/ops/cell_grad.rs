@@ -111,7 +111,7 @@ fn lstm<T: Datum + Float>(hidden: usize, inputs: &[TValue]) -> TractResult<TVec<
     Ok(tvec![gates.into_tvalue(), cell.into_tvalue()])
 }
 
-/// With n = tanh(x_h + r s_h) and h' = n + z (h - n), x and s being the input-side and the recurrent sums.
+/// With n = tanh(x + r s) and h' = n + z (h - n), x and s being the last gate's input-side and recurrent sums.
 fn gru<T: Datum + Float>(hidden: usize, inputs: &[TValue]) -> TractResult<TVec<TValue>> {
     let mut to_x = Tensor::zero_dt(T::datum_type(), inputs[0].shape())?;
     let mut to_s = Tensor::zero_dt(T::datum_type(), inputs[1].shape())?;

@@ -44,7 +44,7 @@ fn zeros(tape: &mut Tape<'_>, like: OutletId) -> TractResult<OutletId> {
 }
 
 /// The loop whose inputs and outputs are those of a [`GruSeq`]: x, W (unless x is already projected), R, perhaps the
-/// biases, the initial state; Y and Y_h.
+/// biases, the initial state; Y and `Y_h`.
 fn gru_loop(tape: &Tape<'_>, step: &Step<'_>) -> TractResult<Scan> {
     let op = step.op::<GruSeq>()?;
     let hidden = op.hidden;

@@ -62,7 +62,7 @@ pub(super) fn through_time(
         known: HashMap::default(),
     };
     for outlet in gradient.reads() {
-        reverse.read(tape, outlet)?;
+        reverse.read(outlet)?;
     }
     reverse.seed(tape)?;
     let outputs = reverse.outputs(tape)?;
@@ -266,7 +266,7 @@ struct Output {
 
 impl Reverse<'_> {
     /// Makes a tensor of the forward body available.
-    fn read(&mut self, outer: &mut Tape<'_>, outlet: OutletId) -> TractResult<()> {
+    fn read(&mut self, outlet: OutletId) -> TractResult<()> {
         if self.known.contains_key(&outlet) {
             return Ok(());
         }
@@ -285,7 +285,7 @@ impl Reverse<'_> {
             self.input(given, InputMapping::Scan(reversed), &concrete(fact)?, fact)?
         } else if mapping.is_none() && (!self.moving[outlet.node] || node.op_is::<AxisOp>()) {
             for &input in &node.inputs {
-                self.read(outer, input)?;
+                self.read(input)?;
             }
             self.tape.graft(model, &[outlet], &mut self.known)?[0]
         } else {

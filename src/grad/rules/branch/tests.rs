@@ -135,3 +135,13 @@ fn an_operator_without_a_rule_is_named_with_its_branch() {
     let error = format!("{:?}", backward(&mut model, y, y, x).unwrap_err());
     assert!(error.contains("no gradient rule for Topk (`sorted`)"), "{error}");
 }
+
+#[test]
+fn a_constant_branch() {
+    let constant: Wire = |body, inputs| {
+        let dt = body.outlet_fact(inputs[0])?.datum_type;
+        Ok(vec![body.add_const("c", Tensor::zero_dt(dt, &[2, 3])?)?])
+    };
+    check_both(constant, |_, inputs| Ok(inputs.to_vec()));
+    check_both(|body, inputs| Ok(body.wire_node("product", mul(), inputs)?.to_vec()), constant);
+}

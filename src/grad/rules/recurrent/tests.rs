@@ -139,7 +139,7 @@ struct Layer {
     initial: bool,
     /// Samples before steps.
     batch_first: bool,
-    /// Which of Y, Y_h, Y_c are read.
+    /// Which of Y, `Y_h`, `Y_c` are read.
     outputs: [bool; 3],
 }
 
@@ -173,7 +173,7 @@ impl Layer {
         if self.direction == "bidirectional" { 2 } else { 1 }
     }
 
-    /// The ONNX inputs X, W, R, B, sequence_lens, initial_h, initial_c, P; empty where absent.
+    /// The ONNX inputs X, W, R, B, `sequence_lens`, `initial_h`, `initial_c`, P; empty where absent.
     fn shapes(&self) -> [Vec<usize>; 8] {
         let (directions, gates, hidden) = (self.directions(), self.gates(), self.hidden);
         let only = |present: bool, shape: [usize; 3]| {
