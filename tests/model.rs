@@ -199,6 +199,7 @@ fn recurrent_cells_that_tract_gets_wrong_are_refused_by_name() {
         ("RNN", 1, fixture::strings("activations", &["Relu"]), "activations"),
         ("LSTM", 4, fixture::float("clip", 1.5), "clip"),
         ("LSTM", 4, fixture::int("input_forget", 1), "input_forget"),
+        ("GRU", 3, fixture::string("direction", "reverse"), "direction"),
     ];
     for (op, gates, attribute, word) in cases {
         refused(load(cell(op, gates, attribute)), &["`y_node`", op, word]);
@@ -234,6 +235,45 @@ fn remainders_that_tract_swaps_are_refused_by_name() {
     let z = logits(&load(remainder(&["z", "one"]).output("z", &["1", "3"])).unwrap(), &[1.0; 3]);
     assert!(z.iter().all(|z| (0.0..0.7).contains(z)), "{z:?}");
     assert_eq!(logits(&model, &[1.0; 3]), z);
+}
+
+#[test]
+fn constant_branches_that_tract_takes_for_the_result_are_refused_by_name() {
+    let branch = |name: &str, constant: bool| {
+        let fixture = Fixture::default().output("chosen", &["1", "3"]);
+        if constant {
+            let of_ones = fixture.floats("ones", &[1, 3], &[1.0; 3]);
+            fixture::graph(name, of_ones.node("Identity", &["ones"], "chosen", &[]))
+        } else {
+            fixture::graph(name, fixture.node("Tanh", &["x"], "chosen", &[]))
+        }
+    };
+    let choice = |condition: &str, constant: bool| {
+        Fixture::default()
+            .input("x", &["1", "3"])
+            .floats("zero", &[1], &[0.0])
+            .ints("axis", &[0, 1])
+            .node("ReduceSum", &["x", "axis"], "sum", &[fixture::int("keepdims", 0)])
+            .node("Greater", &["sum", "zero"], "positive", &[])
+            .node("Greater", &["zero", "zero"], "never", &[])
+            .node(
+                "If",
+                &[condition],
+                "choice",
+                &[branch("then_branch", constant), branch("else_branch", !constant)],
+            )
+            .node("Mul", &["choice", "x"], "y", &[])
+            .output("y", &["1", "3"])
+    };
+    refused(load(choice("positive", true)), &["If", "then_branch"]);
+    let squashed: Vec<f32> = [1.0_f32, -2.0, 0.5].iter().map(|x| x * x.tanh()).collect();
+    let x = [1.0, -2.0, 0.5];
+    let found = logits(&load(choice("never", true)).unwrap(), &x);
+    assert!(found.iter().zip(&squashed).all(|(a, b)| (a - b).abs() < 1e-6), "{found:?}");
+    let model = load(choice("positive", false)).unwrap();
+    assert_eq!(logits(&model, &x), x);
+    let found = logits(&model, &[2.0, -0.5, 0.5]);
+    assert!((found[0] - 2.0 * 2.0_f32.tanh()).abs() < 1e-6, "{found:?}");
 }
 
 #[test]

@@ -54,7 +54,7 @@ fn rounding(
     through: &StraightThrough,
     reach: Reach,
 ) -> TractResult<Vec<(String, String)>> {
-    let depends = dependents(model, input)?;
+    let depends = dependents(model, &[input])?;
     let mut reached = vec![false; model.nodes().len()];
     reached[output.node] = true;
     let mut found = vec![];

@@ -5,6 +5,7 @@
 //! rounding is passed as if it were the identity, [`mod@cuts`] where it makes a gradient zero. [`check`] audits the
 //! gradients of any classifier.
 
+mod body;
 mod check;
 #[cfg(test)]
 pub(crate) mod coverage;

@@ -52,7 +52,7 @@ pub(crate) fn statuses(
     input: OutletId,
     through: &StraightThrough,
 ) -> TractResult<Vec<(usize, GradientStatus)>> {
-    let depends = dependents(model, input)?;
+    let depends = dependents(model, &[input])?;
     let mut reached = vec![false; model.nodes().len()];
     reached[output.node] = true;
     let mut found = vec![];

@@ -17,14 +17,33 @@ impl<'a> Tape<'a> {
         Self { model, emitted: 0 }
     }
 
+    pub(crate) fn model(&self) -> &TypedModel {
+        self.model
+    }
+
     /// Adds a node with one output.
     pub(crate) fn emit(
         &mut self,
         op: impl Into<Box<dyn TypedOp>>,
         inputs: &[OutletId],
     ) -> TractResult<OutletId> {
+        Ok(self.emit_all(op, inputs)?[0])
+    }
+
+    /// Adds a node with any number of outputs.
+    pub(crate) fn emit_all(
+        &mut self,
+        op: impl Into<Box<dyn TypedOp>>,
+        inputs: &[OutletId],
+    ) -> TractResult<TVec<OutletId>> {
         let name = self.name();
-        Ok(self.model.wire_node(name, op, inputs)?[0])
+        self.model.wire_node(name, op, inputs)
+    }
+
+    /// Adds an input of the graph.
+    pub(crate) fn source(&mut self, fact: TypedFact) -> TractResult<OutletId> {
+        let name = self.name();
+        self.model.add_source(name, fact)
     }
 
     /// Adds a node of an operator that knows f32 only, between casts where `inputs` are of another float type.
@@ -43,6 +62,57 @@ impl<'a> Tape<'a> {
         }
         let output = self.emit(op, &wires)?;
         self.emit(cast(dt), &[output])
+    }
+
+    /// Gives a forward node another operator, which computes the same outputs and possibly more after them.
+    pub(crate) fn extend(
+        &mut self,
+        node: usize,
+        op: impl Into<Box<dyn TypedOp>>,
+    ) -> TractResult<()> {
+        let op = op.into();
+        let facts = op.output_facts(&self.model.node_input_facts(node)?)?;
+        let node = &mut self.model.nodes[node];
+        ensure!(facts.len() >= node.outputs.len(), "an output would be lost");
+        for (slot, fact) in facts.into_iter().enumerate() {
+            match node.outputs.get_mut(slot) {
+                Some(known) if known.successors.is_empty() => known.fact = fact,
+                Some(known) => ensure!(known.fact.shape == fact.shape, "output {slot} changes"),
+                None => node.outputs.push(Outlet { fact, successors: tvec![] }),
+            }
+        }
+        node.op = op;
+        Ok(())
+    }
+
+    /// Copies the nodes of `source` that `outputs` need, given where its outlets in `known` already are; returns
+    /// where the outputs come to lie.
+    pub(crate) fn graft(
+        &mut self,
+        source: &TypedModel,
+        outputs: &[OutletId],
+        known: &mut HashMap<OutletId, OutletId>,
+    ) -> TractResult<TVec<OutletId>> {
+        let mut waiting = outputs.to_vec();
+        while let Some(&outlet) = waiting.last() {
+            let node = source.node(outlet.node);
+            if known.contains_key(&outlet) {
+                waiting.pop();
+                continue;
+            }
+            ensure!(!Graph::is_source(&node.op), "`{}` is not given", node.name);
+            let missing = node.inputs.iter().filter(|input| !known.contains_key(input));
+            let before = waiting.len();
+            waiting.extend(missing.copied().collect::<Vec<_>>());
+            if waiting.len() > before {
+                continue;
+            }
+            let inputs: TVec<OutletId> = node.inputs.iter().map(|input| known[input]).collect();
+            for (slot, &wire) in self.emit_all(node.op.clone(), &inputs)?.iter().enumerate() {
+                known.insert(OutletId::new(node.id, slot), wire);
+            }
+        }
+        Ok(outputs.iter().map(|output| known[output]).collect())
     }
 
     /// Adds a constant.

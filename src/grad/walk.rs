@@ -28,12 +28,13 @@ pub(crate) fn backward(
     input: OutletId,
     through: &StraightThrough,
 ) -> TractResult<OutletId> {
-    if let Some(&gradient) = cotangents(model, output, cotangent, input, through)?.get(&input) {
+    let found = cotangents(model, output, cotangent, input, through)?;
+    if let Some(&gradient) = found.get(&input) {
         return Ok(gradient);
     }
     let mut tape = Tape::new(model);
-    let fact = tape.fact(input)?;
-    let zeros = Tensor::zero_dt(fact.datum_type, &tape.shape(input)?)?;
+    let dt = tape.fact(input)?.datum_type;
+    let zeros = Tensor::zero_dt(dt, &tape.shape(input)?)?;
     tape.constant(zeros)
 }
 
@@ -48,18 +49,30 @@ pub(crate) fn cotangents(
     input: OutletId,
     through: &StraightThrough,
 ) -> TractResult<HashMap<OutletId, OutletId>> {
-    let nodes = model.nodes().to_vec();
-    let depends = dependents(model, input)?;
-    let order = model.eval_order()?;
-    let exact = through.is_none();
-    let mut cotangents: HashMap<OutletId, OutletId> = HashMap::new();
     let mut tape = Tape::new(model);
-    cotangents.insert(output, cotangent);
-    for id in order.into_iter().rev().filter(|&id| depends[id] && id != input.node) {
+    Ok(sweep(&mut tape, &[(output, cotangent)], &[input], through)?.0)
+}
+
+/// As [`cotangents`], for several (output, cotangent) pairs and several inputs, none of which depends on another.
+pub(super) fn sweep(
+    tape: &mut Tape<'_>,
+    seeds: &[(OutletId, OutletId)],
+    inputs: &[OutletId],
+    through: &StraightThrough,
+) -> TractResult<Cotangents> {
+    let nodes = tape.model().nodes().to_vec();
+    let depends = dependents(tape.model(), inputs)?;
+    let order = tape.model().eval_order()?;
+    let exact = through.is_none();
+    let mut cotangents = Cotangents::default();
+    for &(output, cotangent) in seeds {
+        cotangents.add(tape, output, cotangent)?;
+    }
+    let between = |id: &usize| depends[*id] && inputs.iter().all(|input| input.node != *id);
+    for id in order.into_iter().rev().filter(between) {
         let node = &nodes[id];
-        let arrived: TVec<Option<OutletId>> = (0..node.outputs.len())
-            .map(|slot| cotangents.get(&OutletId::new(id, slot)).copied())
-            .collect();
+        let arrived: TVec<Option<OutletId>> =
+            (0..node.outputs.len()).map(|slot| cotangents.get(OutletId::new(id, slot))).collect();
         if arrived.iter().all(Option::is_none) {
             continue;
         }
@@ -73,43 +86,77 @@ pub(crate) fn cotangents(
         let Some(vjp) = vjp(through, node, rule) else {
             continue;
         };
-        let parents = floats(&mut tape, node, &wants)
+        let parents = floats(tape, node, &wants)
             .and_then(|(seen, outputs)| {
-                let step =
-                    Step { node: &seen, outputs: &outputs, cotangents: &arrived, wants: &wants };
-                vjp(&mut tape, &step)
+                let step = Step {
+                    node: &seen,
+                    outputs: &outputs,
+                    cotangents: &arrived,
+                    wants: &wants,
+                    through,
+                };
+                vjp(tape, &step)
             })
             .with_context(|| format!("the gradient of {} (`{}`)", node.op.name(), node.name))?;
         for ((parent, contribution), _) in
             node.inputs.iter().zip(parents).zip(&wants).filter(|(_, wanted)| **wanted)
         {
-            let Some(contribution) = contribution else {
-                continue;
-            };
-            let total = match cotangents.get(parent) {
-                Some(&sum) => tape.emit(add(), &[sum, contribution])?,
-                None => contribution,
-            };
-            cotangents.insert(*parent, total);
+            if let Some(contribution) = contribution {
+                cotangents.add(tape, *parent, contribution)?;
+            }
         }
     }
     Ok(cotangents)
 }
 
-/// The nodes between `input` and `output` whose operator has no rule, as (name, operator).
+/// The sum of the cotangents that arrived at each outlet so far.
+#[derive(Debug, Default)]
+pub(super) struct Cotangents(HashMap<OutletId, OutletId>);
+
+impl Cotangents {
+    pub(super) fn get(&self, outlet: OutletId) -> Option<OutletId> {
+        self.0.get(&outlet).copied()
+    }
+
+    fn add(
+        &mut self,
+        tape: &mut Tape<'_>,
+        outlet: OutletId,
+        contribution: OutletId,
+    ) -> TractResult<()> {
+        let total = match self.get(outlet) {
+            Some(sum) => tape.emit(add(), &[sum, contribution])?,
+            None => contribution,
+        };
+        self.0.insert(outlet, total);
+        Ok(())
+    }
+}
+
+/// The nodes between `input` and `output` whose operator has no rule, as (name, operator); those of a body behind
+/// the name of the node that runs it.
 pub(crate) fn unsupported(
     model: &TypedModel,
     output: OutletId,
     input: OutletId,
     through: &StraightThrough,
 ) -> TractResult<Vec<(String, String)>> {
-    let depends = dependents(model, input)?;
+    unsupported_between(model, &[output], &[input], through)
+}
+
+fn unsupported_between(
+    model: &TypedModel,
+    outputs: &[OutletId],
+    inputs: &[OutletId],
+    through: &StraightThrough,
+) -> TractResult<Vec<(String, String)>> {
+    let depends = dependents(model, inputs)?;
     let exact = through.is_none();
     let mut reached = vec![false; model.nodes().len()];
-    reached[output.node] = true;
+    outputs.iter().for_each(|output| reached[output.node] = true);
     let mut missing = vec![];
     for id in model.eval_order()?.into_iter().rev() {
-        if !(reached[id] && depends[id]) || id == input.node {
+        if !(reached[id] && depends[id]) || inputs.iter().any(|input| input.node == id) {
             continue;
         }
         let node = model.node(id);
@@ -117,6 +164,12 @@ pub(crate) fn unsupported(
             Some(rule) if vjp(through, node, rule).is_none() => continue,
             Some(_) => {}
             None => missing.push((node.name.clone(), node.op.name().into_owned())),
+        }
+        let wants: TVec<bool> = node.inputs.iter().map(|parent| depends[parent.node]).collect();
+        for part in rules::parts(node, &wants)? {
+            let inner = unsupported_between(&part.body, &part.outputs, &part.inputs, through)?;
+            let named = inner.into_iter().map(|(name, op)| (format!("{}/{name}", node.name), op));
+            missing.extend(named.rev());
         }
         for parent in &node.inputs {
             reached[parent.node] |= !(exact && is_discrete(model.outlet_fact(*parent)?));
@@ -126,10 +179,10 @@ pub(crate) fn unsupported(
     Ok(missing)
 }
 
-/// For each node, whether it depends on `input`.
-pub(super) fn dependents(model: &TypedModel, input: OutletId) -> TractResult<Vec<bool>> {
+/// For each node, whether it depends on one of `inputs`.
+pub(super) fn dependents(model: &TypedModel, inputs: &[OutletId]) -> TractResult<Vec<bool>> {
     let mut depends = vec![false; model.nodes().len()];
-    depends[input.node] = true;
+    inputs.iter().for_each(|input| depends[input.node] = true);
     for id in model.eval_order()? {
         depends[id] |= model.node(id).inputs.iter().any(|parent| depends[parent.node]);
     }

@@ -13,6 +13,7 @@ mod inner;
 mod inspect;
 mod job;
 mod logits;
+mod loops;
 mod notes;
 mod onnx;
 mod options;

@@ -11,6 +11,7 @@ use tract_onnx::tract_core::transform::get_transform;
 
 use super::faults::{Names, expect_known};
 use super::guard::guard;
+use super::loops;
 use super::options::ModelOptions;
 use super::refuse::{refuse, refuse_typed};
 use super::source::{Axes, Source};
@@ -124,7 +125,8 @@ pub(super) fn typed(
     model: InferenceModel,
     fail: impl FnOnce(TractError) -> Error,
 ) -> Result<TypedModel> {
-    let typed = guard(|| model.into_typed()).map_err(fail)?;
+    let mut typed = guard(|| model.into_typed()).map_err(fail)?;
+    loops::restart(&mut typed);
     refuse_typed(name, &typed)?;
     Ok(typed)
 }

@@ -201,6 +201,12 @@ pub fn floats(name: &str, values: &[f32]) -> AttributeProto {
     }
 }
 
+/// A graph inside a node.
+pub fn graph(name: &str, graph: Fixture) -> AttributeProto {
+    let r#type = attribute_proto::AttributeType::Graph as i32;
+    AttributeProto { name: name.into(), g: Some(graph.graph), r#type, ..AttributeProto::default() }
+}
+
 pub fn string(name: &str, value: &str) -> AttributeProto {
     let r#type = attribute_proto::AttributeType::String as i32;
     let s = value.as_bytes().to_vec();

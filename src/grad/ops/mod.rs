@@ -2,6 +2,7 @@
 
 mod binary;
 mod broadcast;
+mod cell_grad;
 mod dilate;
 mod fold;
 mod grid_sample;
@@ -19,10 +20,12 @@ mod softmax_grad;
 mod sum_pool;
 mod surrogate;
 mod unary;
+mod unstack;
 mod windows;
 
 pub(crate) use binary::{BinaryGrad, Partial};
 pub(crate) use broadcast::Broadcast;
+pub(crate) use cell_grad::{GruCellGrad, LstmCellGrad};
 pub(crate) use dilate::Dilate;
 pub(crate) use fold::Fold;
 pub(crate) use grid_sample::{GridSampleGrad, SampledInput};
@@ -39,3 +42,4 @@ pub(crate) use softmax_grad::SoftmaxGrad;
 pub(crate) use sum_pool::SumPoolGrad;
 pub(crate) use surrogate::{DynamicScaleGrad, SurrogateGrad, SurrogateSlope};
 pub(crate) use unary::{Slope, UnaryGrad};
+pub(crate) use unstack::Unstack;

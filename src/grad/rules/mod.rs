@@ -2,6 +2,7 @@
 
 mod attention;
 mod binary;
+mod branch;
 mod conv;
 mod deconv;
 mod downsample;
@@ -14,8 +15,10 @@ mod kernel;
 mod lrn;
 mod pool;
 mod quant;
+mod recurrent;
 mod reduce;
 mod resize;
+mod scan;
 mod scatter;
 mod select;
 mod shape;
@@ -33,17 +36,21 @@ use tract_onnx::tract_core::ops::binary::{BinMiniOp, TypedBinOp};
 use tract_onnx::tract_core::ops::cnn::{Deconv, MaxPool, SumPool};
 use tract_onnx::tract_core::ops::element_wise::{ElementWiseMiniOp, ElementWiseOp};
 use tract_onnx::tract_core::ops::fft::{Fft, Stft};
+use tract_onnx::tract_core::ops::gru_cell::GruEpilogue;
+use tract_onnx::tract_core::ops::gru_seq::GruSeq;
 use tract_onnx::tract_core::ops::identity::Identity;
 use tract_onnx::tract_core::ops::logic::{
-    And, BitAnd, BitNot, BitOr, BitXor, CompEq, CompGT, CompGTE, CompLT, CompLTE, CompNE, Iff, Not,
-    Or, Xor,
+    And, BitAnd, BitNot, BitOr, BitXor, CompEq, CompGT, CompGTE, CompLT, CompLTE, CompNE,
+    IfThenElse, Iff, Not, Or, Xor,
 };
+use tract_onnx::tract_core::ops::lstm_cell::LstmEpilogue;
 use tract_onnx::tract_core::ops::nn::grid_sample::GridSample;
 use tract_onnx::tract_core::ops::nn::resize::{NearestUpsample, Resize};
 use tract_onnx::tract_core::ops::nn::{RmsNorm, Softmax};
 use tract_onnx::tract_core::ops::quant::{
     DequantizeLinearF32, LookupTable, QuantizeLinearI8, QuantizeLinearU8,
 };
+use tract_onnx::tract_core::ops::scan::Scan;
 use tract_onnx::tract_core::ops::{Downsample, math, nn};
 use tract_onnx::tract_hir::ops::array::{ConstantLike, EyeLike};
 use tract_onnx_opl::lrn::Lrn;
@@ -55,6 +62,7 @@ use tract_onnx_opl::resize::Resize as OnnxResize;
 use tract_transformers::ops::apply_rope::ApplyRope;
 use tract_transformers::ops::sdpa::Sdpa;
 
+use super::straight_through::StraightThrough;
 use super::tape::Tape;
 
 /// A forward node on the way back.
@@ -68,6 +76,8 @@ pub(crate) struct Step<'a> {
     pub cotangents: &'a [Option<OutletId>],
     /// Whether each input depends on the attacked tensor: only those need a cotangent.
     pub wants: &'a [bool],
+    /// Which nodes of inner graphs are passed straight through.
+    pub through: &'a StraightThrough,
 }
 
 impl Step<'_> {
@@ -135,6 +145,28 @@ pub(crate) struct Rule {
 /// The rule of an operator, if it has one.
 pub(crate) fn find(op: &dyn TypedOp) -> Option<&'static Rule> {
     RULES.iter().find(|rule| (rule.matches)(op))
+}
+
+/// What a node differentiates of a graph inside it.
+#[derive(Debug)]
+pub(crate) struct Part {
+    /// Decluttered.
+    pub body: TypedModel,
+    /// Those that cotangents arrive at.
+    pub outputs: TVec<OutletId>,
+    /// Those that cotangents are wanted of.
+    pub inputs: TVec<OutletId>,
+}
+
+/// The graphs inside a node, given which of its inputs want a cotangent.
+pub(crate) fn parts(node: &TypedNode, wants: &[bool]) -> TractResult<Vec<Part>> {
+    if let Some(op) = node.op_as::<Scan>() {
+        Ok(vec![scan::part(op, wants)?])
+    } else if let Some(op) = node.op_as::<IfThenElse>() {
+        branch::parts(op, wants)
+    } else {
+        Ok(vec![])
+    }
 }
 
 const fn op<T: TypedOp>(name: &'static str, vjp: Vjp) -> Rule {
@@ -237,17 +269,21 @@ static RULES: &[Rule] = &[
     elt::<nn::GeluApproximate>("GeluApproximate", elementwise::gelu_approximate),
     elt::<nn::GeluExact>("GeluExact", elementwise::gelu_exact),
     op::<GridSample>("GridSample", grid_sample::grid_sample),
+    op::<GruEpilogue>("GruEpilogue", recurrent::gru_cell),
+    op::<GruSeq>("GruSeq", recurrent::gru_sequence),
     zero("GT", is_bin::<CompGT>),
     zero("GTE", is_bin::<CompGTE>),
     elt::<nn::HardSwish>("HardSwish", elementwise::hard_swish),
     op::<Identity>("Identity", shape::identity),
     op::<Iff>("Iff", select::iff),
+    op::<IfThenElse>("IfThenElse", branch::if_then_else),
     zero("IsInf", is_elt::<math::IsInf>),
     zero("IsNan", is_elt::<math::IsNan>),
     elt::<nn::LeakyRelu>("LeakyRelu", elementwise::leaky_relu),
     elt::<math::Ln>("Ln", elementwise::ln),
     rounds("LookupTable", "QuantizeLinear", is_elt::<LookupTable>, quant::lookup_table),
     op::<Lrn>("Lrn", lrn::lrn),
+    op::<LstmEpilogue>("LstmEpilogue", recurrent::lstm_cell),
     zero("LT", is_bin::<CompLT>),
     zero("LTE", is_bin::<CompLTE>),
     bin::<math::Max>("Max", binary::max),
@@ -290,6 +326,7 @@ static RULES: &[Rule] = &[
     rounds("Round", "Round", is_elt::<math::Round>, quant::round),
     rounds("RoundHalfToEven", "Round", is_elt::<math::RoundHalfToEven>, quant::round),
     elt::<math::Rsqrt>("Rsqrt", elementwise::rsqrt),
+    op::<Scan>("Scan", scan::scan),
     op::<ScatterElements>("ScatterElements", scatter::scatter_elements),
     op::<ScatterNd>("ScatterNd", scatter::scatter_nd),
     op::<Sdpa>("Sdpa", attention::sdpa),

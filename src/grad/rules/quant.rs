@@ -237,7 +237,13 @@ fn linear(
     node.op = op.into();
     node.inputs = operands.to_vec();
     let wants = &step.wants[..operands.len()];
-    let step = Step { node: &node, outputs: step.outputs, cotangents: &[Some(cotangent)], wants };
+    let step = Step {
+        node: &node,
+        outputs: step.outputs,
+        cotangents: &[Some(cotangent)],
+        wants,
+        through: step.through,
+    };
     vjp(tape, &step)
 }
 

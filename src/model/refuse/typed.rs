@@ -4,10 +4,12 @@ use tract_onnx::prelude::*;
 use tract_onnx::tract_core::ops::array::Pad;
 use tract_onnx::tract_core::ops::binary::TypedBinOp;
 use tract_onnx::tract_core::ops::cnn::Deconv;
+use tract_onnx::tract_core::ops::logic::IfThenElse;
 use tract_onnx::tract_core::ops::math::Rem;
 use tract_transformers::ops::sdpa::Sdpa;
 
 use crate::error::{Error, Result};
+use crate::model::guard::guard;
 
 /// A node that tract gets wrong for some shapes.
 #[derive(Debug)]
@@ -37,6 +39,18 @@ pub(in crate::model) const TYPED: &[TypedRefusal] = &[
         is_wrong: |_, node| {
             let op = node.op_as::<Deconv>();
             op.is_some_and(|op| op.adjustments.iter().any(|length| is_negative(*length)))
+        },
+    },
+    TypedRefusal {
+        operator: "If",
+        problem: "tract takes a constant `then_branch` to be the result whatever the condition, so its result would be \
+                  wrong; negate the condition and swap the branches",
+        is_wrong: |model, node| {
+            let Some(op) = node.op_as::<IfThenElse>() else { return false };
+            let constant = |outlet: &OutletId| {
+                op.then_body.outlet_fact(*outlet).is_ok_and(|fact| fact.konst.is_some())
+            };
+            op.then_body.outputs.iter().any(constant) && !is_constant(model, node.inputs[0])
         },
     },
     TypedRefusal {
@@ -75,6 +89,16 @@ pub(in crate::model) fn refuse_typed(name: &str, model: &TypedModel) -> Result<(
         }
     }
     Ok(())
+}
+
+/// Whether a tensor turns out to be constant.
+fn is_constant(model: &TypedModel, outlet: OutletId) -> bool {
+    let simplified = || -> TractResult<bool> {
+        let mut model = model.clone();
+        model.select_output_outlets(&[outlet])?;
+        Ok(model.into_decluttered()?.output_fact(0)?.konst.is_some())
+    };
+    guard(simplified).unwrap_or(false)
 }
 
 /// Whether a length is a negative one that wrapped around.
