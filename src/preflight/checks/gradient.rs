@@ -89,8 +89,22 @@ fn dead_finding(
     all: usize,
     samples: &str,
 ) -> Result<Finding> {
-    let (nodes, passes) = follow(subject, &dead[..dead.len().min(FOLLOWED)])?;
+    let cuts = match subject.model.inspector() {
+        Some(inspector) => inspector.model().gradient_cuts()?,
+        None => vec![],
+    };
+    let (nodes, passes) = if cuts.is_empty() {
+        follow(subject, &dead[..dead.len().min(FOLLOWED)])?
+    } else {
+        (
+            cuts.iter().map(|(node, op)| NodeRef { node: node.clone(), op: op.clone() }).collect(),
+            false,
+        )
+    };
     let place = match nodes.first() {
+        Some(NodeRef { node, op }) if !cuts.is_empty() => {
+            format!("; rounding cuts every way back from the loss, first at `{node}` ({op})")
+        }
         Some(NodeRef { node, op }) => {
             format!("; on its way back from the loss it ends at `{node}` ({op})")
         }
@@ -106,8 +120,10 @@ fn dead_finding(
     );
     let remedy = if nodes.is_empty() && passes {
         "the model is too sure for this loss: attack it with the margin loss"
-    } else {
+    } else if cuts.is_empty() {
         "attack it without gradients as well, or with a gradient that passes straight through rounding"
+    } else {
+        "differentiate straight through the rounding (the option `straight_through`), or attack it without gradients"
     };
     let severity = if dead.len() == all { Severity::Error } else { Severity::Warning };
     let names = nodes.into_iter().map(|node| node.node);
