@@ -47,7 +47,7 @@ fn every_command_runs() {
         assert!(output.status.success(), "{command}: {errors}");
         ran += 1;
     }
-    assert!(ran >= 6, "the README's shell blocks were not found");
+    assert!(ran >= 8, "the README's shell blocks were not found");
     assert!(folder.path().join("report.json").exists(), "the gate writes its report");
 }
 

@@ -72,12 +72,10 @@ fn audit(model: &Model, data: &Dataset) -> GradientAudit {
 
 /// The worst error of an audit, where it is more than 1e-5, and why.
 const WORST: &[(&str, f64)] = &[
-    // No double precision in tract for the sigmoid, the LSTM and the leaky relu: differences in single precision.
+    // Deep in saturation, where single precision loses digits on the way.
+    ("eran_sigmoid_6x200", 1e-4),
+    // No double precision in tract for the LSTM: differences in single precision.
     ("gesture_history_lstm", 1e-3),
-    ("eran_sigmoid_6x200", 1e-3),
-    ("mnist2x5_sigmoid", 1e-3),
-    ("mnist5x20_leaky", 1e-3),
-    ("mscn_128d", 1e-3),
     // Constant weights: every logit is the same, and a margin between equals has no slope.
     ("light_squeezenet", 1.0),
     // Signs: its true gradient is zero, and differences see the jumps.

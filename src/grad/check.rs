@@ -71,7 +71,7 @@ pub struct GradientAudit {
 /// Compares a model's gradients with differences of its loss, along random directions.
 ///
 /// `inputs` is `samples x features`, with one aim per sample. It takes one gradient per sample and 17 forward passes per
-/// direction.
+/// direction, in double precision where the model [runs in it](Classifier::precise_logits).
 ///
 /// # Definitions
 /// With the gradient g at the sample x and a direction t, uniform on the unit sphere, drawn from
@@ -81,8 +81,8 @@ pub struct GradientAudit {
 ///   logits z+ and z- at the two ends, by the trapezoid rule: half of `dL/dz(z+) + dL/dz(z-)`, times `z+ - z-`. The
 ///   values of the loss, in f32, would lose it. The error of both steps is O(h²). That the ends are rounded to f32 is
 ///   accounted for: the ⟨t, g⟩ compared is over the distance that was really gone.
-/// * The *width* h is one of 8, from half the sample's L2 norm (at least 0.001 per feature, root mean square) down, each
-///   a quarter of the one before. Kept is the narrower of two neighbours, the last excepted: the one with the least
+/// * The *width* h is one of 8, from half the sample's L2 norm (at least 0.001 per feature, root mean square) down, or a
+///   thousandth of it in double precision, each a quarter of the one before. Kept is the narrower of two neighbours, the last excepted: the one with the least
 ///   sum of their disagreement, r, and half of what the jump (below) changes at still narrower widths, beyond 6 times
 ///   the r there.
 /// * The *rounding* r is what errors of 4 units in the last place of the largest logit can do to d, or what the
@@ -99,7 +99,7 @@ pub struct GradientAudit {
 /// * A sample is *zero* when g is identically zero, no direction has a kink and |d| <= r along all. It is left out too.
 ///
 /// # Limits
-/// Kinks near the sample are seen past by narrow widths, as long as these still resolve a slope. Where they do not, a
+/// In double precision kinks matter only where they lie on the sample. In single precision, kinks near the sample are seen past by narrow widths, as long as these still resolve a slope. Where they do not, a
 /// kink counts as one or, rarely, as an error, of anything up to the jump: on small rectifier networks with four directions,
 /// two samples in a thousand came out wrong by more than 1 % with logits near 1, eight with logits near 20. The median,
 /// and the same sample with a second seed, tell such an error from a wrong gradient. Where a data set has whole regions of

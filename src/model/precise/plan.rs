@@ -1,4 +1,4 @@
-//! The forward graph in double precision, to take differences of.
+//! A plan in double precision.
 
 use std::sync::Arc;
 
@@ -6,17 +6,18 @@ use tract_onnx::prelude::*;
 use tract_onnx::tract_core::floats::FloatPrecisionTranslator;
 use tract_onnx::tract_core::transform::ModelTransform;
 
-use super::graph::Graph;
-use super::guard::guard;
-use super::job::Others;
-use super::source::Source;
+use super::wide::Wide;
+use crate::model::graph::Graph;
+use crate::model::guard::guard;
+use crate::model::job::Others;
+use crate::model::source::Source;
 
 /// How far double precision may be from single, relative to the largest logit of the row.
 const TOLERANCE: f64 = 1e-3;
 
 /// A plan for one sample.
 #[derive(Debug)]
-pub(super) struct Precise {
+pub(in crate::model) struct Precise {
     plan: Arc<TypedRunnableModel>,
     shape: TVec<usize>,
     others: Vec<Source>,
@@ -24,8 +25,9 @@ pub(super) struct Precise {
 
 impl Precise {
     /// Builds the plan; none where an operator of the graph does not run in double precision.
-    pub(super) fn build(graph: &Graph) -> Option<Self> {
+    pub(in crate::model) fn build(graph: &Graph) -> Option<Self> {
         let (mut model, _) = graph.forward(1).ok()?;
+        Wide::replace_in(&mut model);
         let prepare = || -> TractResult<Arc<TypedRunnableModel>> {
             let translator = FloatPrecisionTranslator::new(f32::datum_type(), f64::datum_type());
             translator.transform(&mut model)?;
@@ -38,7 +40,7 @@ impl Precise {
     }
 
     /// The logits of one sample.
-    pub(super) fn run(&self, input: &[f64], others: Others<'_>) -> TractResult<Vec<f64>> {
+    pub(in crate::model) fn run(&self, input: &[f64], others: Others<'_>) -> TractResult<Vec<f64>> {
         let mut inputs = tvec![Tensor::from_shape(&self.shape, input)?.into_tvalue()];
         for (index, source) in self.others.iter().enumerate() {
             let tensor = others.tensor(index, source, 1)?;
@@ -51,7 +53,7 @@ impl Precise {
     }
 
     /// Whether logits are, but for rounding, those of single precision.
-    pub(super) fn agrees(precise: &[f64], single: &[f32]) -> bool {
+    pub(in crate::model) fn agrees(precise: &[f64], single: &[f32]) -> bool {
         let largest = single.iter().fold(f32::MIN_POSITIVE, |largest, z| largest.max(z.abs()));
         let close =
             |(a, b): (&f64, &f32)| (a - f64::from(*b)).abs() <= TOLERANCE * f64::from(largest);
