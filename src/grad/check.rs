@@ -99,11 +99,12 @@ pub struct GradientAudit {
 /// * A sample is *zero* when g is identically zero, no direction has a kink and |d| <= r along all. It is left out too.
 ///
 /// # Limits
-/// In double precision kinks matter only where they lie on the sample. In single precision, kinks near the sample are seen past by narrow widths, as long as these still resolve a slope. Where they do not, a
-/// kink counts as one or, rarely, as an error, of anything up to the jump: on small rectifier networks with four directions,
-/// two samples in a thousand came out wrong by more than 1 % with logits near 1, eight with logits near 20. The median,
-/// and the same sample with a second seed, tell such an error from a wrong gradient. Where a data set has whole regions of
-/// equal values, max pooling has ties, hence kinks, at every sample: audit the samples with some noise added. Features of
+/// In double precision kinks matter only where they lie on the sample. In single precision, kinks near the sample are
+/// seen past by narrow widths, as long as these still resolve a slope. Where they do not, a kink counts as one or,
+/// rarely, as an error, of anything up to the jump: on small rectifier networks with four directions, two samples in a
+/// thousand came out wrong by more than 1 % with logits near 1, eight with logits near 20. The median, and the same
+/// sample with a second seed, tell such an error from a wrong gradient. Where a data set has whole regions of equal
+/// values, max pooling has ties, hence kinks, at every sample: audit the samples with some noise added. Features of
 /// very different magnitudes are best audited after scaling. An error in few of many features shows only by their share
 /// of the slope: take more directions.
 ///

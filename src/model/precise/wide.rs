@@ -147,7 +147,7 @@ mod tests {
                 single.as_slice::<f32>().unwrap().iter().zip(double.as_slice::<f32>().unwrap());
             // tract's own are approximations.
             pairs.for_each(|(a, b)| {
-                assert!((a - b).abs() <= 1e-5 * b.abs().max(1.0), "{wide:?}: {a} {b}")
+                assert!((a - b).abs() <= 1e-5 * b.abs().max(1.0), "{wide:?}: {a} {b}");
             });
         }
     }
