@@ -3,28 +3,23 @@
 
 mod common;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
 use common::fixture::Fixture;
-use common::values;
+use common::{example, values};
 use ironbound::{Audit, NpzArray, NpzValues, write_npz};
 use serde_json::Value;
 
 const MODEL: &str = "examples/assets/digits_cnn.onnx";
 const DATA: &str = "examples/assets/digits_test.npz";
 
-/// The example's binary, which `cargo test` builds before the tests run.
-fn binary() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let profile = test.parent().and_then(Path::parent).unwrap();
-    let binary = profile.join("examples").join(format!("audit{}", std::env::consts::EXE_SUFFIX));
-    assert!(binary.exists(), "{} is not there: cargo build --example audit", binary.display());
-    binary
-}
-
 fn audit(args: &[&str]) -> Output {
-    Command::new(binary()).current_dir(env!("CARGO_MANIFEST_DIR")).args(args).output().unwrap()
+    Command::new(example::binary("audit"))
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .args(args)
+        .output()
+        .unwrap()
 }
 
 fn stdout(args: &[&str], code: i32) -> String {

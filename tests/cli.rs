@@ -1,26 +1,20 @@
 //! The contract of `examples/evaluate`: flags, exit codes, one-line errors, files.
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
-use std::path::{Path, PathBuf};
+mod common;
+
+use std::path::Path;
 use std::process::{Command, Output};
 
+use common::example;
 use ironbound::report::Report;
 use ironbound::{NpzArray, NpzValues, Severity, write_npz};
 
 const MODEL: &str = "examples/assets/digits_cnn.onnx";
 const DATA: &str = "examples/assets/digits_test.npz";
 
-/// The example's binary, which `cargo test` builds before the tests run.
-fn binary() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let profile = test.parent().and_then(Path::parent).unwrap();
-    let binary = profile.join("examples").join(format!("evaluate{}", std::env::consts::EXE_SUFFIX));
-    assert!(binary.exists(), "{} is not there: cargo build --example evaluate", binary.display());
-    binary
-}
-
 fn evaluate(args: &[&str]) -> Output {
-    let mut command = Command::new(binary());
+    let mut command = Command::new(example::binary("evaluate"));
     command.current_dir(env!("CARGO_MANIFEST_DIR")).args(args).output().unwrap()
 }
 
@@ -275,7 +269,7 @@ fn the_gate_decides_at_the_largest_budget() {
 fn an_interrupt_leaves_a_partial_report() {
     let folder = tempfile::tempdir().unwrap();
     let json = folder.path().join("report.json");
-    let mut command = Command::new(binary());
+    let mut command = Command::new(example::binary("evaluate"));
     // Hours of work, whose first budget is done at once.
     command.args([
         "--eps",

@@ -3,9 +3,9 @@
 mod common;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::process::Command;
 
+use common::example;
 use common::fixture::{Fixture, int, ints};
 use ironbound::attack::AttackSpec;
 use ironbound::tract_onnx::pb::tensor_proto::DataType;
@@ -381,9 +381,7 @@ fn half_precision_runs_in_single() {
 
 #[test]
 fn the_command_line_reads_further_inputs_from_the_data() {
-    let test = std::env::current_exe().unwrap();
-    let profile = test.parent().and_then(Path::parent).unwrap();
-    let binary = profile.join("examples").join(format!("evaluate{}", std::env::consts::EXE_SUFFIX));
+    let binary = example::binary("evaluate");
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     std::fs::write(path("m.onnx"), masked("N", &[]).bytes()).unwrap();

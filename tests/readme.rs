@@ -1,8 +1,12 @@
 //! Every command of the README runs.
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
-use std::path::{Path, PathBuf};
+mod common;
+
+use std::path::Path;
 use std::process::Command;
+
+use common::example;
 
 const README: &str = include_str!("../README.md");
 const ASSETS: &str = "examples/assets";
@@ -11,13 +15,6 @@ const ASSETS: &str = "examples/assets";
 fn commands() -> Vec<&'static str> {
     let blocks = README.split("```sh\n").skip(1);
     blocks.flat_map(|block| block.split("```").next().unwrap().lines()).collect()
-}
-
-/// The built example of that name: it lies beside the folder of this test's own executable.
-fn example(name: &str) -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let folder = test.parent().unwrap().parent().unwrap().join("examples");
-    folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
 }
 
 #[test]
@@ -38,7 +35,7 @@ fn every_command_runs() {
             continue;
         };
         let (name, args) = rest.split_once(" -- ").unwrap_or((rest, ""));
-        let output = Command::new(example(name))
+        let output = Command::new(example::binary(name))
             .args(args.split_whitespace())
             .current_dir(folder.path())
             .output()

@@ -2,6 +2,7 @@
 
 mod dataset;
 mod header;
+pub(crate) mod json;
 mod labels;
 mod load;
 mod npy;
@@ -14,5 +15,4 @@ mod write;
 
 pub use dataset::Dataset;
 pub use shape::Layout;
-pub(crate) use write::atomically;
 pub use write::{NpzArray, NpzValues, write_npz};

@@ -4,7 +4,7 @@ use tract_onnx::prelude::*;
 
 use super::rules::{self, Derivative};
 use super::straight_through::StraightThrough;
-use super::walk::{cotangents, dependents, passes};
+use super::walk::{cotangents, passes, visit};
 
 /// The nodes that make d `output` / d `input` zero whatever the input, as (name, ONNX operator) in forward order: the
 /// first that the way back from the output meets. None where the gradient is not zero by the structure of the graph.
@@ -54,36 +54,23 @@ fn rounding(
     through: &StraightThrough,
     reach: Reach,
 ) -> TractResult<Vec<(String, String)>> {
-    let depends = dependents(model, &[input])?;
-    let mut reached = vec![false; model.nodes().len()];
-    reached[output.node] = true;
     let mut found = vec![];
-    for id in model.eval_order()?.into_iter().rev() {
-        if !(reached[id] && depends[id]) || id == input.node {
-            continue;
-        }
-        let node = model.node(id);
+    visit(model, output, input, |node| {
         let rule = rules::find(node.op.as_ref());
         let passed = rule.is_some_and(|rule| passes(through, node, rule));
-        let kind = rule
-            .and_then(|rule| rule.surrogate)
-            .map_or_else(|| node.op.name().into_owned(), |surrogate| surrogate.kind.into());
-        match reach {
-            Reach::Passed if passed => found.push((node.name.clone(), kind)),
-            Reach::Frontier if !passed => {
-                // An operator that tract has on integers alone rounds nothing, but has no rule either.
-                let zero = rule.map_or(!node.outputs[0].fact.datum_type.is_float(), |rule| {
-                    matches!(rule.derivative, Derivative::Zero)
-                });
-                if zero {
-                    found.push((node.name.clone(), kind));
-                    continue;
-                }
-            }
-            _ => {}
+        // An operator that tract has on integers alone rounds nothing, but has no rule either.
+        let zero = rule.map_or(!node.outputs[0].fact.datum_type.is_float(), |rule| {
+            matches!(rule.derivative, Derivative::Zero)
+        });
+        let cuts = zero && !passed && reach == Reach::Frontier;
+        if cuts || (passed && reach == Reach::Passed) {
+            let kind = rule
+                .and_then(|rule| rule.surrogate)
+                .map_or_else(|| node.op.name().into_owned(), |surrogate| surrogate.kind.into());
+            found.push((node.name.clone(), kind));
         }
-        node.inputs.iter().for_each(|parent| reached[parent.node] = true);
-    }
+        !cuts
+    })?;
     found.reverse();
     Ok(found)
 }

@@ -5,7 +5,7 @@ use tract_onnx::prelude::*;
 
 use super::rules::{self, Derivative, Rule};
 use super::straight_through::StraightThrough;
-use super::walk::{dependents, passes};
+use super::walk::{passes, visit};
 
 /// How gradients pass an operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -52,17 +52,11 @@ pub(crate) fn statuses(
     input: OutletId,
     through: &StraightThrough,
 ) -> TractResult<Vec<(usize, GradientStatus)>> {
-    let depends = dependents(model, &[input])?;
-    let mut reached = vec![false; model.nodes().len()];
-    reached[output.node] = true;
     let mut found = vec![];
-    for id in model.eval_order()?.into_iter().rev() {
-        if !(reached[id] && depends[id]) || id == input.node {
-            continue;
-        }
-        found.push((id, GradientStatus::of(model.node(id), through)));
-        model.node(id).inputs.iter().for_each(|parent| reached[parent.node] = true);
-    }
+    visit(model, output, input, |node| {
+        found.push((node.id, GradientStatus::of(node, through)));
+        true
+    })?;
     found.reverse();
     Ok(found)
 }

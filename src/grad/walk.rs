@@ -189,6 +189,26 @@ pub(super) fn dependents(model: &TypedModel, inputs: &[OutletId]) -> TractResult
     Ok(depends)
 }
 
+/// Visits the nodes between `input` and `output`, from the output backwards. `see` says of each whether to go on to its
+/// inputs.
+pub(super) fn visit<'m>(
+    model: &'m TypedModel,
+    output: OutletId,
+    input: OutletId,
+    mut see: impl FnMut(&'m TypedNode) -> bool,
+) -> TractResult<()> {
+    let depends = dependents(model, &[input])?;
+    let mut reached = vec![false; model.nodes().len()];
+    reached[output.node] = true;
+    for id in model.eval_order()?.into_iter().rev() {
+        let node = model.node(id);
+        if reached[id] && depends[id] && id != input.node && see(node) {
+            node.inputs.iter().for_each(|parent| reached[parent.node] = true);
+        }
+    }
+    Ok(())
+}
+
 /// Whether a node is differentiated by its surrogate.
 pub(super) fn passes(through: &StraightThrough, node: &TypedNode, rule: &Rule) -> bool {
     let table = node.op_as::<ElementWiseOp>().is_some_and(|op| op.0.is::<LookupTable>());

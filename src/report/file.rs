@@ -1,44 +1,32 @@
 //! The record as a file.
 
-use std::io::Write;
 use std::path::Path;
 
 use super::record::{Report, SCHEMA};
-use crate::data::atomically;
-use crate::error::{Error, Result};
+use crate::data::json;
+use crate::error::Result;
 
 impl Report {
     /// The record as JSON on one line. The same results give the same bytes.
     #[must_use]
     pub fn to_json(&self) -> String {
-        // Names and numbers only: nothing here can fail to be written.
-        let mut text = serde_json::to_string(self).unwrap_or_default();
-        text.push('\n');
-        text
+        json::to_json(self)
     }
 
     /// Reads a record back.
     ///
     /// # Errors
-    /// [`Error::Data`] when the text is not JSON, or not of this version's schema; `file` names it in the message.
+    /// [`Error::Data`](crate::Error::Data) when the text is not JSON, or not of this version's schema; `file` names it in
+    /// the message.
     pub fn from_json(text: &str, file: &str) -> Result<Self> {
-        let fault = |problem: String, source| Error::Data { file: file.into(), problem, source };
-        let report: Self = serde_json::from_str(text)
-            .map_err(|error| fault("not a report".into(), Some(error.into())))?;
-        if report.schema != SCHEMA {
-            let problem = format!("the schema is `{}`, expected `{SCHEMA}`", report.schema);
-            return Err(fault(problem, None));
-        }
-        Ok(report)
+        json::from_json(text, ("a report", file), (SCHEMA, |record: &Self| &record.schema))
     }
 
     /// Writes the record to `path`, all of it or none.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Io`](crate::Error::Io).
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        let (path, text) = (path.as_ref(), self.to_json());
-        atomically(path, |file| file.write_all(text.as_bytes()))
-            .map_err(|source| Error::Io { path: path.into(), source })
+        json::save(path.as_ref(), &self.to_json())
     }
 }

@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, reason = "every test binary uses another part")]
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a failing test panics")]
 
+pub mod example;
 pub mod fixture;
 pub mod npz;
 pub mod quantised;
