@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{Access, Attack, Outcome, Sample, Session, Target};
 use crate::error::Result;
+use crate::model::ModelInfo;
 
 /// An attack whose access class is not part of its type: what the evaluator runs.
 ///
@@ -25,6 +26,15 @@ pub trait AnyAttack: Debug + Send + Sync {
     /// # Errors
     /// [`Error::Parameter`](crate::Error::Parameter), naming the field.
     fn validate(&self) -> Result<()>;
+
+    /// Checks that the attack can work on a model.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`](crate::Error::Parameter), naming the field that does not fit.
+    fn check_model(&self, model: &ModelInfo) -> Result<()> {
+        let _ = model;
+        Ok(())
+    }
 
     /// Attacks a batch: one outcome per sample, in order, and how the attack ended. What was found before an error
     /// (the model cannot be run, the run was cancelled) is kept.
@@ -57,9 +67,25 @@ impl<T: Attack + Serialize> AnyAttack for T {
         Attack::validate(self)
     }
 
-    fn attempt(&self, session: &Session<'_>, samples: &[Sample<'_>]) -> (Vec<Outcome>, Result<()>) {
-        let mut target = Target::new(session, Attack::id(self), samples);
-        let ended = Attack::run(self, &mut target);
-        (target.into_outcomes(), ended)
+    fn check_model(&self, model: &ModelInfo) -> Result<()> {
+        Attack::check_model(self, model)
     }
+
+    fn attempt(&self, session: &Session<'_>, samples: &[Sample<'_>]) -> (Vec<Outcome>, Result<()>) {
+        let outcomes = vec![Outcome::default(); samples.len()];
+        resume(self, Attack::id(self), session, samples, outcomes)
+    }
+}
+
+/// Lets an attack under the name `name` go on with samples of which something has been asked already.
+pub(super) fn resume<A: Attack>(
+    attack: &A,
+    name: &'static str,
+    session: &Session<'_>,
+    samples: &[Sample<'_>],
+    outcomes: Vec<Outcome>,
+) -> (Vec<Outcome>, Result<()>) {
+    let mut target = Target::resume(session, name, samples, outcomes);
+    let ended = attack.run(&mut target);
+    (target.into_outcomes(), ended)
 }
