@@ -41,7 +41,7 @@ pub use error::{Cause, Error, Result};
 pub use evaluate::{Evaluation, Observer, Results};
 pub use goal::{Aim, Goal, argmax};
 pub use grad::{AuditOptions, GradientAudit, audit_gradient, gradient_rules};
-pub use loss::{CrossEntropy, Dlr, DlrTargeted, Logit, Loss, LossKind, Margin};
+pub use loss::{CrossEntropy, Dlr, DlrTargeted, Kl, Logit, Loss, LossKind, Margin};
 pub use model::{
     Batch, Bound, Classifier, Given, LossGradient, Model, ModelInfo, ModelOptions, Preprocessing,
     SampleArray, SampleArrays,

@@ -2,6 +2,7 @@
 
 mod cross_entropy;
 mod dlr;
+mod kl;
 mod logit;
 mod margin;
 #[cfg(test)]
@@ -9,6 +10,7 @@ mod tests;
 
 pub use cross_entropy::CrossEntropy;
 pub use dlr::{Dlr, DlrTargeted};
+pub use kl::Kl;
 pub use logit::Logit;
 pub use margin::Margin;
 
@@ -33,6 +35,18 @@ pub trait Loss: Debug + Send + Sync {
         2
     }
 
+    /// Whether it compares with the logits at the clean input. Such a loss is asked for one sample at a time.
+    fn needs_clean(&self) -> bool {
+        false
+    }
+
+    /// The loss of one sample whose logits at the clean input are `clean`, for a loss that [needs](Self::needs_clean)
+    /// them; none for others.
+    fn at_clean(&self, clean: &[f32]) -> Option<Arc<dyn Loss>> {
+        let _ = clean;
+        None
+    }
+
     /// The loss at one sample's logits; writes d loss / d logits into `gradient` (same length).
     fn value_and_gradient(&self, logits: &[f32], aim: Aim, gradient: &mut [f32]) -> f32;
 }
@@ -53,6 +67,8 @@ pub enum LossKind {
     /// [`DlrTargeted`].
     #[serde(rename = "dlr-t")]
     DlrTargeted,
+    /// [`Kl`].
+    Kl,
     /// [`Logit`].
     Logit,
     /// [`Margin`].
@@ -70,6 +86,7 @@ impl LossKind {
             Self::CrossEntropy => Arc::new(CrossEntropy),
             Self::Dlr => Arc::new(Dlr),
             Self::DlrTargeted => Arc::new(DlrTargeted),
+            Self::Kl => Arc::new(Kl),
             Self::Logit => Arc::new(Logit),
             Self::Margin => Arc::new(Margin),
             Self::Custom(loss) => Arc::clone(loss),

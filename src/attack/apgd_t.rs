@@ -71,7 +71,8 @@ impl ApgdT {
         let open = |slot: &usize| target.affords(*slot, 1) && !target.is_broken(*slot);
         let ranked: Vec<usize> =
             (0..target.len()).filter(open).filter(|&slot| all[slot].is_empty()).collect();
-        let points: Vec<f32> = ranked.iter().flat_map(|&slot| target.clean(slot)).copied().collect();
+        let points: Vec<f32> =
+            ranked.iter().flat_map(|&slot| target.clean(slot)).copied().collect();
         let mut logits = vec![];
         target.logits(&ranked, &points, &mut logits)?;
         for (&slot, logits) in ranked.iter().zip(logits.chunks_exact(target.classes())) {

@@ -123,7 +123,7 @@ impl AutoAscent<'_> {
             if step < phase.steps {
                 self.ask(target, &loss, batch)?;
             } else {
-                batch.ask_last(target, &*loss)?;
+                batch.ask_last(target, &loss)?;
             }
             if batch.slots.is_empty() {
                 break;
@@ -146,9 +146,8 @@ impl AutoAscent<'_> {
         loss: &Arc<dyn Loss>,
         batch: &mut Batch,
     ) -> Result<()> {
-        let affords = |target: &Target<'_, Gradient>, slot| {
-            target.affords(slot, self.gradient_cost() + 1)
-        };
+        let affords =
+            |target: &Target<'_, Gradient>, slot| target.affords(slot, self.gradient_cost() + 1);
         for (row, &slot) in batch.slots.iter().enumerate() {
             if !affords(target, slot) {
                 target.submit(&[slot], &batch.points[batch.range(row)])?;
@@ -297,13 +296,15 @@ impl Batch {
     }
 
     /// Asks about the points without their gradients and drops what is settled.
-    fn ask_last(&mut self, target: &mut Target<'_, Gradient>, loss: &dyn Loss) -> Result<()> {
+    fn ask_last(&mut self, target: &mut Target<'_, Gradient>, loss: &Arc<dyn Loss>) -> Result<()> {
         target.logits(&self.slots, &self.points, &mut self.answer.logits)?;
-        let rows = self.answer.logits.chunks_exact(target.classes()).zip(&self.aims);
         let mut unused = vec![0.0; target.classes()];
         self.answer.loss.clear();
-        let losses = rows.map(|(logits, aim)| loss.value_and_gradient(logits, *aim, &mut unused));
-        self.answer.loss.extend(losses);
+        let rows = self.answer.logits.chunks_exact(target.classes()).zip(&self.aims);
+        for (&slot, (logits, &aim)) in self.slots.iter().zip(rows) {
+            let loss = target.loss_of(slot, loss)?;
+            self.answer.loss.push(loss.value_and_gradient(logits, aim, &mut unused));
+        }
         self.retain(|slot| goes_on(target, slot));
         Ok(())
     }

@@ -67,11 +67,8 @@ impl Version {
         let towards = || if classes < 4 { LossKind::Margin } else { LossKind::DlrTargeted };
         let apgd = |loss: LossKind, restarts| Apgd { loss, restarts, ..Apgd::default() };
         let cross_entropy = |restarts| apgd(LossKind::CrossEntropy, restarts);
-        let targeted = ApgdT {
-            loss: towards(),
-            classes: if is_sparse { 5 } else { 9 },
-            ..ApgdT::default()
-        };
+        let targeted =
+            ApgdT { loss: towards(), classes: if is_sparse { 5 } else { 9 }, ..ApgdT::default() };
         match self {
             Self::Standard => {
                 let restarts = if is_sparse { 5 } else { 1 };

@@ -118,7 +118,9 @@ mod tests {
         assert_eq!(checkpoints(50), [11, 21, 29, 35, 40, 44, 47, 50]);
         for steps in 1..300 {
             let all = checkpoints(steps);
-            assert!(all.is_sorted_by(|a, b| a < b) && all.iter().all(|at| (1..=steps).contains(at)));
+            assert!(
+                all.is_sorted_by(|a, b| a < b) && all.iter().all(|at| (1..=steps).contains(at))
+            );
         }
     }
 

@@ -104,6 +104,8 @@ pub struct Target<'a, A: Access> {
     scratch: Vec<f32>,
     /// The logits of a point that is run alone.
     alone: Vec<f32>,
+    /// The logits at the clean inputs, where a loss asked for them.
+    clean_logits: Vec<Vec<f32>>,
     aims: Vec<Aim>,
     ids: Vec<usize>,
     access: PhantomData<A>,
@@ -130,6 +132,7 @@ impl<'a, A: Access> Target<'a, A> {
             outcomes,
             scratch: vec![],
             alone: vec![],
+            clean_logits: vec![],
             aims: vec![],
             ids: vec![],
             access: PhantomData,
@@ -395,6 +398,20 @@ impl Target<'_, Gradient> {
             return Ok(());
         }
         check_classes(&**loss, self.classes())?;
+        if loss.needs_clean() {
+            return self.ask_singly(slots, points, aims, loss, out);
+        }
+        self.ask_together(slots, points, aims, loss, out)
+    }
+
+    fn ask_together(
+        &mut self,
+        slots: &[usize],
+        points: &[f32],
+        aims: &[Aim],
+        loss: &Arc<dyn Loss>,
+        out: &mut LossGradient,
+    ) -> Result<()> {
         self.admit(slots, points, 1, 1)?;
         let batch = Batch { inputs: points, samples: &self.ids };
         self.session.model.loss_and_gradient(batch, aims, loss, out)?;
@@ -402,6 +419,47 @@ impl Target<'_, Gradient> {
         self.expect_answer("losses", out.loss.len(), slots.len())?;
         self.expect_answer("gradient values", out.gradient.len(), points.len())?;
         self.remember(slots, points, &out.logits)
+    }
+
+    /// The same for a loss that differs from sample to sample.
+    fn ask_singly(
+        &mut self,
+        slots: &[usize],
+        points: &[f32],
+        aims: &[Aim],
+        loss: &Arc<dyn Loss>,
+        out: &mut LossGradient,
+    ) -> Result<()> {
+        out.logits.clear();
+        out.loss.clear();
+        out.gradient.clear();
+        let mut one = LossGradient::default();
+        let rows = points.chunks_exact(self.features().max(1));
+        for ((slot, aim), point) in slots.iter().zip(aims).zip(rows) {
+            let loss = self.loss_of(*slot, loss)?;
+            let (slot, aim) = (std::slice::from_ref(slot), std::slice::from_ref(aim));
+            self.ask_together(slot, point, aim, &loss, &mut one)?;
+            out.logits.extend_from_slice(&one.logits);
+            out.loss.extend_from_slice(&one.loss);
+            out.gradient.extend_from_slice(&one.gradient);
+        }
+        Ok(())
+    }
+
+    /// The loss of a slot: one that compares with the logits at the clean input, which are not the attacker's query,
+    /// learns them.
+    pub(super) fn loss_of(&mut self, slot: usize, loss: &Arc<dyn Loss>) -> Result<Arc<dyn Loss>> {
+        if !loss.needs_clean() {
+            return Ok(Arc::clone(loss));
+        }
+        self.clean_logits.resize(self.samples.len(), vec![]);
+        if self.clean_logits[slot].is_empty() {
+            let (model, sample) = (self.session.model, &self.samples[slot]);
+            let row = Batch { inputs: sample.clean, samples: &[sample.id] };
+            model.logits_alone(row, &mut self.clean_logits[slot])?;
+            self.expect_answer("logits", self.clean_logits[slot].len(), self.classes())?;
+        }
+        Ok(loss.at_clean(&self.clean_logits[slot]).unwrap_or_else(|| Arc::clone(loss)))
     }
 
     /// Lets `member` go on with some slots, each once: its random streams are keyed by `name`, its queries and finds

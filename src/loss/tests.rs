@@ -2,7 +2,7 @@
 
 use super::*;
 
-const LOSSES: [&dyn Loss; 5] = [&CrossEntropy, &Dlr, &DlrTargeted, &Logit, &Margin];
+const LOSSES: [&dyn Loss; 6] = [&CrossEntropy, &Dlr, &DlrTargeted, &Kl, &Logit, &Margin];
 
 /// The losses that a model of `classes` classes can be attacked with.
 fn losses(classes: usize) -> impl Iterator<Item = &'static dyn Loss> {
@@ -60,11 +60,8 @@ fn gradients_agree_with_differences() {
 
 #[test]
 fn huge_logits_do_not_overflow() {
-    for logits in [
-        [1e4, -1e4, 0.0, 0.0],
-        [f32::MAX, f32::MIN, 0.0, 1.0],
-        [-1e4, -1e4, -1e4, -1e4],
-    ] {
+    for logits in [[1e4, -1e4, 0.0, 0.0], [f32::MAX, f32::MIN, 0.0, 1.0], [-1e4, -1e4, -1e4, -1e4]]
+    {
         for (loss, aim) in losses(4).flat_map(|loss| aims(4).map(move |aim| (loss, aim))) {
             let (value, gradient) = evaluate(loss, &logits, aim);
             assert!(
@@ -121,6 +118,7 @@ fn names_are_what_configuration_files_say() {
         LossKind::CrossEntropy,
         LossKind::Dlr,
         LossKind::DlrTargeted,
+        LossKind::Kl,
         LossKind::Logit,
         LossKind::Margin,
     ];
@@ -158,6 +156,36 @@ fn the_logits_ratio_ignores_scale_and_shift() {
     {
         assert_eq!(evaluate(loss, &logits, aim).0, evaluate(loss, &moved, aim).0, "{aim:?}");
     }
+}
+
+#[test]
+fn the_divergence_is_from_the_clean_prediction() {
+    let (clean, logits) = ([0.5_f32, -1.0, 2.0], [1.5_f32, 0.25, -0.5]);
+    let softmax = |z: &[f32]| -> Vec<f64> {
+        let all: Vec<f64> = z.iter().map(|&z| f64::from(z).exp()).collect();
+        all.iter().map(|e| e / all.iter().sum::<f64>()).collect()
+    };
+    let expected = |z: &[f32]| -> f64 {
+        let pairs = softmax(&clean).into_iter().zip(softmax(z));
+        pairs.map(|(before, now)| before * (before / now).ln()).sum()
+    };
+    let loss = Kl.at_clean(&clean).unwrap();
+    let (value, gradient) = evaluate(&*loss, &logits, Aim::untargeted(2));
+    assert!((f64::from(value) - expected(&logits)).abs() < 1e-6);
+    for (class, g) in gradient.iter().enumerate() {
+        let moved = |by: f32| {
+            let mut logits = logits;
+            logits[class] += by;
+            expected(&logits)
+        };
+        let difference = (moved(1e-2) - moved(-1e-2)) / 2e-2;
+        assert!((f64::from(*g) - difference).abs() < 1e-4, "{class}: {g} {difference}");
+    }
+    assert_eq!(evaluate(&*loss, &clean, Aim::untargeted(2)), (0.0, vec![0.0; 3]));
+    let towards = evaluate(&*loss, &logits, Aim::targeted(2, 0));
+    assert_eq!(towards, evaluate(&CrossEntropy, &logits, Aim::targeted(2, 0)));
+    let sure = Kl.at_clean(&[1e4, -1e4, 0.0]).unwrap();
+    assert_eq!(evaluate(&*sure, &[-1e4, 1e4, 0.0], Aim::untargeted(0)).0, 2e4);
 }
 
 #[test]

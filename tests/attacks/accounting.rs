@@ -41,7 +41,8 @@ fn attacks() -> Vec<Box<dyn AnyAttack>> {
         all.push(Box::new(AutoAttack { version }));
     }
     let apgd = Apgd { steps: 30, restarts: 2, ..Apgd::default() };
-    all.push(Box::new(Apgd { loss: LossKind::Dlr, eot: 2, ..apgd }));
+    all.push(Box::new(Apgd { loss: LossKind::Dlr, eot: 2, ..apgd.clone() }));
+    all.push(Box::new(Apgd { loss: LossKind::Kl, ..apgd }));
     let kinds =
         [NoiseKind::Gaussian, NoiseKind::Laplace, NoiseKind::Sign, NoiseKind::SaltAndPepper];
     for kind in kinds {
@@ -403,5 +404,37 @@ fn members_go_on_where_others_stopped() {
     let limit = Session { query_limit: Some(250), ..model.session(&threat) };
     for outcome in AnyAttack::run(&AutoAttack::default(), &limit, &samples).unwrap() {
         assert!(outcome.success || outcome.queries() == 250, "{}", outcome.queries());
+    }
+}
+
+/// KL is asked for row by row, and its clean logits cost the attacker nothing.
+#[test]
+fn a_loss_that_compares_with_the_clean_input_moves_away_from_it() {
+    let cleans = cleans(5);
+    let threat = Threat::new(Norm::Linf, 0.02);
+    let samples: Vec<Sample<'_>> = cleans
+        .iter()
+        .enumerate()
+        .map(|(id, clean)| Sample { id, clean, aim: Aim::untargeted(3) })
+        .collect();
+    let loss = LossKind::Kl.loss();
+    let apgd = Apgd { steps: 10, loss: LossKind::Kl, ..Apgd::default() };
+    let model = Toy::curved(FEATURES, 4);
+    let outcomes = AnyAttack::run(&apgd, &model.session(&threat), &samples).unwrap();
+    for (sample, outcome) in samples.iter().zip(outcomes).filter(|(_, o)| !o.success) {
+        assert_eq!((outcome.forward, outcome.backward), (11, 10));
+        let divergence = |point: &[f32]| {
+            let (mut before, mut now) = (vec![], vec![]);
+            model.logits_alone(sample.clean.into(), &mut before).unwrap();
+            model.logits_alone(point.into(), &mut now).unwrap();
+            loss.at_clean(&before).unwrap().value_and_gradient(&now, sample.aim, &mut [0.0; 4])
+        };
+        let asked = model.calls();
+        let all = asked.iter().filter(|call| call.gradient);
+        let rows: Vec<&[f32]> = all
+            .flat_map(|call| call.inputs.chunks(FEATURES))
+            .filter(|row| threat.region(sample.id, sample.clean).check(row).is_ok())
+            .collect();
+        assert!(divergence(rows[rows.len() - 1]) > divergence(rows[0]), "sample {}", sample.id);
     }
 }
