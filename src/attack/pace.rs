@@ -103,6 +103,7 @@ pub(super) fn thinner(changed: usize) -> usize {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "the steps are exact")]
 mod tests {
     use super::*;
 
