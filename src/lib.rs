@@ -46,7 +46,7 @@ pub use evaluate::{Evaluation, Observer, Results};
 pub use finding::{Finding, Severity};
 pub use goal::{Aim, Goal, argmax};
 pub use grad::{AuditOptions, GradientAudit, GradientStatus, audit_gradient, gradient_rules};
-pub use loss::{CrossEntropy, Loss, LossKind, Margin};
+pub use loss::{CrossEntropy, Dlr, DlrTargeted, Kl, Logit, Loss, LossKind, Margin};
 pub use model::{
     Activity, Batch, Batching, Bound, Classifier, Entry, Given, GradientEnd, Inspector, Interface,
     LossGradient, Model, ModelInfo, ModelOptions, NodeRef, OperatorUse, Preprocessing, SampleArray,

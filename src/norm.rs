@@ -1,5 +1,10 @@
 //! The norms: size, projection, steepest step, random point in the ball. `match norm` occurs here only.
 
+mod level;
+mod sparse;
+
+pub(crate) use sparse::spread;
+
 use std::collections::BinaryHeap;
 use std::fmt;
 use std::str::FromStr;
@@ -58,28 +63,51 @@ impl Norm {
         }
     }
 
+    /// Whether few coordinates hold the most that a gradient promises.
+    pub(crate) fn is_sparse(self) -> bool {
+        matches!(self, Self::L0 | Self::L1)
+    }
+
     /// Moves `point` to the nearest point of the ball around `clean`, rounded towards `clean` so that
     /// [`size`](Self::size) stays within the radius. A point of the ball is left as it is.
     ///
-    /// L0 keeps the largest changes (the first of equals), L1 is Duchi et al. 2008
-    /// (<https://doi.org/10.1145/1390156.1390191>) with Michelot's iteration in place of the sort. `point` is finite.
-    pub(crate) fn project(self, clean: &[f32], point: &mut [f32], radius: Radius<'_>) {
+    /// L0 keeps the largest changes (the first of equals). L1 is the nearest point of ball and box at once (Croce & Hein
+    /// 2021, proposition 2.1, <https://arxiv.org/abs/2103.01208>; without a box Duchi et al. 2008,
+    /// <https://doi.org/10.1145/1390156.1390191>); the other norms know no box. `point` is finite, `clean` in the box.
+    pub(crate) fn project(
+        self,
+        clean: &[f32],
+        point: &mut [f32],
+        radius: Radius<'_>,
+        bounds: impl Fn(usize) -> (f32, f32),
+    ) {
         match self {
             Self::L0 => keep_largest(clean, point, radius.largest()),
             Self::L1 => {
                 let eps = radius.largest();
                 if self.size(clean, point) > eps {
                     let largest = Self::Linf.size(clean, point);
-                    let level = water_level(clean, point, largest, eps);
-                    self.settle(clean, point, eps, |d| {
-                        (level - (largest - d.abs())).max(0.0).copysign(d)
+                    let room = |feature: usize, d: f64| {
+                        let ((lower, upper), c) = (bounds(feature), f64::from(clean[feature]));
+                        (if d < 0.0 { c - f64::from(lower) } else { f64::from(upper) - c }).max(0.0)
+                    };
+                    let changes = || {
+                        clean.iter().zip(&*point).enumerate().map(|(feature, (&c, &x))| {
+                            let d = f64::from(x) - f64::from(c);
+                            (largest - d.abs(), room(feature, d))
+                        })
+                    };
+                    let level = level::water_level(changes, largest, eps);
+                    self.settle(clean, point, eps, |feature, d| {
+                        let change = level - (largest - d.abs());
+                        change.min(room(feature, d)).max(0.0).copysign(d)
                     });
                 }
             }
             Self::L2 => {
                 let (size, eps) = (self.size(clean, point), radius.largest());
                 if size > eps {
-                    self.settle(clean, point, eps, |d| d / size * eps);
+                    self.settle(clean, point, eps, |_, d| d / size * eps);
                 }
             }
             Self::Linf => {
@@ -94,9 +122,15 @@ impl Norm {
     }
 
     /// Applies `shrink` to every component, rounding towards `clean`, and takes off the last few ulps of the sum.
-    fn settle(self, clean: &[f32], point: &mut [f32], eps: f64, shrink: impl Fn(f64) -> f64) {
-        for (&c, x) in clean.iter().zip(&mut *point) {
-            *x = move_within(c, shrink(f64::from(*x) - f64::from(c)));
+    fn settle(
+        self,
+        clean: &[f32],
+        point: &mut [f32],
+        eps: f64,
+        shrink: impl Fn(usize, f64) -> f64,
+    ) {
+        for (feature, (&c, x)) in clean.iter().zip(&mut *point).enumerate() {
+            *x = move_within(c, shrink(feature, f64::from(*x) - f64::from(c)));
         }
         let mut trim = f64::EPSILON;
         while self.size(clean, point) > eps {
@@ -289,27 +323,6 @@ fn move_within(c: f32, delta: f64) -> f32 {
 fn shifted(c: f32, part: f32, whole: f64, length: f64) -> f32 {
     let share = if whole > 0.0 { f64::from(part) / whole } else { 0.0 };
     (f64::from(c) + share * length) as f32
-}
-
-/// The t with sum of max(t - (largest - |d|), 0) = eps, for changes d whose sum exceeds eps.
-///
-/// Written in the distance to the largest change, so that a small eps is not lost beside a large change.
-fn water_level(clean: &[f32], point: &[f32], largest: f64, eps: f64) -> f64 {
-    let (mut level, mut count) = (f64::INFINITY, usize::MAX);
-    loop {
-        let (mut gaps, mut below) = (0.0, 0);
-        for (&c, &x) in clean.iter().zip(point) {
-            let gap = largest - (f64::from(x) - f64::from(c)).abs();
-            if gap < level {
-                gaps += gap;
-                below += 1;
-            }
-        }
-        if below >= count || below == 0 {
-            return level;
-        }
-        (level, count) = ((eps + gaps) / below as f64, below);
-    }
 }
 
 /// Undoes all but the `count` largest changes.

@@ -339,3 +339,20 @@ fn an_interrupted_batch_counts_as_a_whole() {
     assert_eq!(report.attacks[0].robust_accuracy, None);
     assert_eq!(report.attacks[0].distance.mean, None);
 }
+
+#[test]
+fn a_loss_that_needs_more_classes_is_refused_before_the_run() {
+    let model = Linear::random(1, 3, 2);
+    let (inputs, labels) = samples(&model, 1, 4);
+    let data = dataset(inputs, labels, 3);
+    let refused = |attack: &str| {
+        let attack: AttackSpec = attack.parse().unwrap();
+        let evaluation = Evaluation::new(&model, &data).threat(Threat::new(Norm::Linf, 0.1));
+        evaluation.attack(attack).run().map(|_| ()).unwrap_err().to_string()
+    };
+    let expected = "it needs 4 classes or more, the model has 2";
+    assert_eq!(refused("apgd-t"), format!("`loss` is dlr-t: {expected}"));
+    assert!(refused("pgd:loss=dlr").starts_with("`loss` is dlr: it needs 3 classes"));
+    let fine = Evaluation::new(&model, &data).threat(Threat::new(Norm::Linf, 0.1));
+    assert!(fine.attack("autoattack".parse::<AttackSpec>().unwrap()).run().is_ok());
+}

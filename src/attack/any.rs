@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{Access, Attack, Outcome, Sample, Session, Target};
 use crate::error::Result;
 use crate::loss::LossKind;
+use crate::model::ModelInfo;
 
 /// An attack whose access class is not part of its type: what the evaluator runs.
 ///
@@ -30,6 +31,15 @@ pub trait AnyAttack: Debug + Send + Sync {
     /// The loss that it climbs; none by default, for attacks without one.
     fn loss(&self) -> Option<&LossKind> {
         None
+    }
+
+    /// Checks that the attack can work on a model.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`](crate::Error::Parameter), naming the field that does not fit.
+    fn check_model(&self, model: &ModelInfo) -> Result<()> {
+        let _ = model;
+        Ok(())
     }
 
     /// Attacks a batch: one outcome per sample, in order, and how the attack ended. What was found before an error
@@ -67,9 +77,25 @@ impl<T: Attack + Serialize> AnyAttack for T {
         Attack::loss(self)
     }
 
-    fn attempt(&self, session: &Session<'_>, samples: &[Sample<'_>]) -> (Vec<Outcome>, Result<()>) {
-        let mut target = Target::new(session, Attack::id(self), samples);
-        let ended = Attack::run(self, &mut target);
-        (target.into_outcomes(), ended)
+    fn check_model(&self, model: &ModelInfo) -> Result<()> {
+        Attack::check_model(self, model)
     }
+
+    fn attempt(&self, session: &Session<'_>, samples: &[Sample<'_>]) -> (Vec<Outcome>, Result<()>) {
+        let outcomes = vec![Outcome::default(); samples.len()];
+        resume(self, Attack::id(self), session, samples, outcomes)
+    }
+}
+
+/// Lets an attack under the name `name` go on with samples of which something has been asked already.
+pub(super) fn resume<A: Attack>(
+    attack: &A,
+    name: &'static str,
+    session: &Session<'_>,
+    samples: &[Sample<'_>],
+    outcomes: Vec<Outcome>,
+) -> (Vec<Outcome>, Result<()>) {
+    let mut target = Target::resume(session, name, samples, outcomes);
+    let ended = attack.run(&mut target);
+    (target.into_outcomes(), ended)
 }

@@ -1,5 +1,6 @@
 //! The loop behind FGSM, BIM, PGD and MI-FGSM: step up the loss, project, repeat.
 
+use super::packed::{close_gaps, survivors};
 use super::{Access, Gradient, Target};
 use crate::error::Result;
 use crate::loss::LossKind;
@@ -131,25 +132,12 @@ impl Batch {
     /// Drops the other slots and closes the gaps.
     fn retain(&mut self, keep: impl Fn(usize) -> bool) {
         let features = self.points.len() / self.slots.len().max(1);
-        let mut kept = 0;
-        for row in 0..self.slots.len() {
-            if !keep(self.slots[row]) {
-                continue;
-            }
-            if kept < row {
-                self.slots[kept] = self.slots[row];
-                self.streams.swap(kept, row);
-                for rows in [&mut self.points, &mut self.velocity] {
-                    if !rows.is_empty() {
-                        rows.copy_within(row * features..(row + 1) * features, kept * features);
-                    }
-                }
-            }
-            kept += 1;
+        let Some(kept) = survivors(self.slots.len(), |row| keep(self.slots[row])) else { return };
+        close_gaps(&mut self.slots, 1, &kept);
+        close_gaps(&mut self.streams, 1, &kept);
+        close_gaps(&mut self.points, features, &kept);
+        if !self.velocity.is_empty() {
+            close_gaps(&mut self.velocity, features, &kept);
         }
-        self.slots.truncate(kept);
-        self.streams.truncate(kept);
-        self.points.truncate(kept * features);
-        self.velocity.truncate(kept * features);
     }
 }

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::ascent::Ascent;
 use super::{Attack, Gradient, Target};
 use crate::error::{Error, Result};
-use crate::loss::LossKind;
+use crate::loss::{LossKind, check_classes};
+use crate::model::ModelInfo;
 use crate::threat::StepSize;
 
 /// FGSM: one step up the loss, to the edge of the ball.
@@ -66,6 +67,10 @@ impl Attack for Fgsm {
 
     fn loss(&self) -> Option<&LossKind> {
         Some(&self.loss)
+    }
+
+    fn check_model(&self, model: &ModelInfo) -> Result<()> {
+        check_classes(&*self.loss.loss(), model.classes)
     }
 
     fn run(&self, target: &mut Target<'_, Gradient>) -> Result<()> {

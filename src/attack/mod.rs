@@ -2,15 +2,24 @@
 
 mod access;
 mod any;
+mod apgd;
+mod apgd_t;
 mod ascent;
+mod auto_ascent;
+mod auto_attack;
 mod fgsm;
 mod noise;
+mod pace;
+mod packed;
 mod pgd;
 mod spec;
 mod target;
 
 pub use access::{Access, Blind, Decision, Gradient, Score};
 pub use any::AnyAttack;
+pub use apgd::Apgd;
+pub use apgd_t::ApgdT;
+pub use auto_attack::{AutoAttack, Version};
 pub use fgsm::Fgsm;
 pub use noise::{Noise, NoiseKind};
 pub use pgd::Pgd;
@@ -20,8 +29,12 @@ use std::fmt::Debug;
 
 use crate::error::Result;
 use crate::loss::LossKind;
+use crate::model::ModelInfo;
 
 spec::attacks! {
+    "apgd" => Apgd,
+    "apgd-t" => ApgdT,
+    "autoattack" => AutoAttack,
     "fgsm" => Fgsm,
     "noise" => Noise,
     "pgd" => Pgd,
@@ -88,6 +101,15 @@ pub trait Attack: Debug + Send + Sync {
     /// The loss that it climbs; none by default, for attacks without one.
     fn loss(&self) -> Option<&LossKind> {
         None
+    }
+
+    /// Checks that the attack can work on a model: that it has as many classes as the attack needs, and the like.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`](crate::Error::Parameter), naming the field that does not fit.
+    fn check_model(&self, model: &ModelInfo) -> Result<()> {
+        let _ = model;
+        Ok(())
     }
 
     /// Attacks every sample of the target's batch. Stop working on a sample once it is no longer open.

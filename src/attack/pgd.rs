@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::ascent::Ascent;
 use super::{Attack, Gradient, Target};
 use crate::error::{Error, Result};
-use crate::loss::LossKind;
+use crate::loss::{LossKind, check_classes};
+use crate::model::ModelInfo;
 use crate::threat::StepSize;
 
 /// PGD: repeated steps up the loss, each projected back into the region.
@@ -110,6 +111,10 @@ impl Attack for Pgd {
 
     fn loss(&self) -> Option<&LossKind> {
         Some(&self.loss)
+    }
+
+    fn check_model(&self, model: &ModelInfo) -> Result<()> {
+        check_classes(&*self.loss.loss(), model.classes)
     }
 
     fn run(&self, target: &mut Target<'_, Gradient>) -> Result<()> {

@@ -49,6 +49,19 @@ macro_rules! attacks {
                     $(Self::$attack(attack) => attack,)*
                 }
             }
+
+            /// Goes on under the name `name` with samples of which something has been asked already.
+            fn resume(
+                &self,
+                name: &'static str,
+                session: &Session<'_>,
+                samples: &[Sample<'_>],
+                outcomes: Vec<Outcome>,
+            ) -> (Vec<Outcome>, Result<()>) {
+                match self {
+                    $(Self::$attack(attack) => any::resume(attack, name, session, samples, outcomes),)*
+                }
+            }
         }
 
         $(impl From<$attack> for AttackSpec {
@@ -90,6 +103,10 @@ macro_rules! attacks {
 
             fn loss(&self) -> Option<&$crate::loss::LossKind> {
                 self.any().loss()
+            }
+
+            fn check_model(&self, model: &$crate::model::ModelInfo) -> Result<()> {
+                self.any().check_model(model)
             }
 
             fn attempt(

@@ -3,11 +3,12 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use super::AttackSpec;
 use super::access::{Access, Decides, Gradient, Scores};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::goal::Aim;
-use crate::loss::Loss;
+use crate::loss::{Loss, check_classes};
 use crate::model::{Batch, Classifier, LossGradient, expect_len};
 use crate::rng::{self, Stream};
 use crate::threat::{Region, Threat};
@@ -103,6 +104,8 @@ pub struct Target<'a, A: Access> {
     scratch: Vec<f32>,
     /// The logits of a point that is run alone.
     alone: Vec<f32>,
+    /// The logits at the clean inputs, where a loss asked for them.
+    clean_logits: Vec<Vec<f32>>,
     aims: Vec<Aim>,
     ids: Vec<usize>,
     access: PhantomData<A>,
@@ -112,13 +115,24 @@ impl<'a, A: Access> Target<'a, A> {
     /// An oracle over `samples` for the attack called `attack`.
     #[must_use]
     pub fn new(session: &'a Session<'a>, attack: &'static str, samples: &'a [Sample<'a>]) -> Self {
+        Self::resume(session, attack, samples, vec![Outcome::default(); samples.len()])
+    }
+
+    /// The same, for samples of which something has been asked already: one outcome each.
+    pub(super) fn resume(
+        session: &'a Session<'a>,
+        attack: &'static str,
+        samples: &'a [Sample<'a>],
+        outcomes: Vec<Outcome>,
+    ) -> Self {
         Self {
             session,
             attack,
             samples,
-            outcomes: vec![Outcome::default(); samples.len()],
+            outcomes,
             scratch: vec![],
             alone: vec![],
+            clean_logits: vec![],
             aims: vec![],
             ids: vec![],
             access: PhantomData,
@@ -349,11 +363,31 @@ impl Target<'_, Gradient> {
     /// Logits, losses and input gradients of each point: one forward and one backward query.
     ///
     /// # Errors
-    /// As [`submit`](Self::submit), or when the model cannot be differentiated.
+    /// As [`submit`](Self::submit), or when the model cannot be differentiated or has fewer classes than the loss needs.
     pub fn loss_and_gradient(
         &mut self,
         slots: &[usize],
         points: &[f32],
+        loss: &Arc<dyn Loss>,
+        out: &mut LossGradient,
+    ) -> Result<()> {
+        let mut aims = std::mem::take(&mut self.aims);
+        aims.clear();
+        aims.extend(slots.iter().map(|&slot| self.aim(slot)));
+        let asked = self.loss_and_gradient_towards(slots, points, &aims, loss, out);
+        self.aims = aims;
+        asked
+    }
+
+    /// The same with other aims for the loss, one per point. Success is measured by the slots' own aims.
+    ///
+    /// # Errors
+    /// As [`loss_and_gradient`](Self::loss_and_gradient).
+    pub fn loss_and_gradient_towards(
+        &mut self,
+        slots: &[usize],
+        points: &[f32],
+        aims: &[Aim],
         loss: &Arc<dyn Loss>,
         out: &mut LossGradient,
     ) -> Result<()> {
@@ -363,14 +397,85 @@ impl Target<'_, Gradient> {
             out.gradient.clear();
             return Ok(());
         }
+        check_classes(&**loss, self.classes())?;
+        if loss.needs_clean() {
+            return self.ask_singly(slots, points, aims, loss, out);
+        }
+        self.ask_together(slots, points, aims, loss, out)
+    }
+
+    fn ask_together(
+        &mut self,
+        slots: &[usize],
+        points: &[f32],
+        aims: &[Aim],
+        loss: &Arc<dyn Loss>,
+        out: &mut LossGradient,
+    ) -> Result<()> {
         self.admit(slots, points, 1, 1)?;
-        self.aims.clear();
-        self.aims.extend(slots.iter().map(|&slot| self.samples[slot].aim));
         let batch = Batch { inputs: points, samples: &self.ids };
-        self.session.model.loss_and_gradient(batch, &self.aims, loss, out)?;
+        self.session.model.loss_and_gradient(batch, aims, loss, out)?;
         self.expect_answer("logits", out.logits.len(), slots.len() * self.classes())?;
         self.expect_answer("losses", out.loss.len(), slots.len())?;
         self.expect_answer("gradient values", out.gradient.len(), points.len())?;
         self.remember(slots, points, &out.logits)
+    }
+
+    /// The same for a loss that differs from sample to sample.
+    fn ask_singly(
+        &mut self,
+        slots: &[usize],
+        points: &[f32],
+        aims: &[Aim],
+        loss: &Arc<dyn Loss>,
+        out: &mut LossGradient,
+    ) -> Result<()> {
+        out.logits.clear();
+        out.loss.clear();
+        out.gradient.clear();
+        let mut one = LossGradient::default();
+        let rows = points.chunks_exact(self.features().max(1));
+        for ((slot, aim), point) in slots.iter().zip(aims).zip(rows) {
+            let loss = self.loss_of(*slot, loss)?;
+            let (slot, aim) = (std::slice::from_ref(slot), std::slice::from_ref(aim));
+            self.ask_together(slot, point, aim, &loss, &mut one)?;
+            out.logits.extend_from_slice(&one.logits);
+            out.loss.extend_from_slice(&one.loss);
+            out.gradient.extend_from_slice(&one.gradient);
+        }
+        Ok(())
+    }
+
+    /// The loss of a slot: one that compares with the logits at the clean input, which are not the attacker's query,
+    /// learns them.
+    pub(super) fn loss_of(&mut self, slot: usize, loss: &Arc<dyn Loss>) -> Result<Arc<dyn Loss>> {
+        if !loss.needs_clean() {
+            return Ok(Arc::clone(loss));
+        }
+        self.clean_logits.resize(self.samples.len(), vec![]);
+        if self.clean_logits[slot].is_empty() {
+            let (model, sample) = (self.session.model, &self.samples[slot]);
+            let row = Batch { inputs: sample.clean, samples: &[sample.id] };
+            model.logits_alone(row, &mut self.clean_logits[slot])?;
+            self.expect_answer("logits", self.clean_logits[slot].len(), self.classes())?;
+        }
+        Ok(loss.at_clean(&self.clean_logits[slot]).unwrap_or_else(|| Arc::clone(loss)))
+    }
+
+    /// Lets `member` go on with some slots, each once: its random streams are keyed by `name`, its queries and finds
+    /// count here.
+    pub(super) fn delegate(
+        &mut self,
+        name: &'static str,
+        member: &AttackSpec,
+        slots: &[usize],
+    ) -> Result<()> {
+        let samples: Vec<_> = slots.iter().map(|&slot| self.samples[slot]).collect();
+        let outcomes = slots.iter().map(|&slot| std::mem::take(&mut self.outcomes[slot])).collect();
+        let (outcomes, ended) = member.resume(name, self.session, &samples, outcomes);
+        for (&slot, outcome) in slots.iter().zip(outcomes) {
+            self.outcomes[slot] = outcome;
+        }
+        ended
     }
 }

@@ -259,7 +259,10 @@ impl<'a> Evaluation<'a> {
                 return Err(Error::parameter(field, 0, "expected at least 1"));
             }
         }
-        self.attacks.iter().try_for_each(|attack| attack.validate())?;
+        for attack in &self.attacks {
+            attack.validate()?;
+            attack.check_model(self.model.info())?;
+        }
         // Lists of one value per sample are looked up by a sample's index in its file.
         let total = data.ids().iter().max().map_or(0, |last| last + 1);
         for threat in &self.threats {

@@ -3,7 +3,7 @@
 use rand_distr::{Distribution, StandardNormal};
 
 use super::Bounds;
-use crate::norm::{Norm, Radius};
+use crate::norm::{Norm, Radius, spread};
 use crate::rng::Stream;
 
 /// The points that an attacker may choose for one sample: ball, box and mask.
@@ -69,8 +69,8 @@ impl Region<'_> {
     }
 
     /// Moves `point` into the region: masked features back to the clean value, the rest to the nearest point of the
-    /// ball around the clean input, then into the box. [`check`](Self::check) accepts the result, and a point that it
-    /// accepts is left as it is.
+    /// ball around the clean input, then into the box; in L1, to the nearest point of ball and box at once.
+    /// [`check`](Self::check) accepts the result, and a point that it accepts is left as it is.
     ///
     /// A NaN becomes the clean value, an infinity the largest finite one.
     pub fn project(&self, point: &mut [f32]) {
@@ -83,7 +83,7 @@ impl Region<'_> {
             }
             *x = x.clamp(f32::MIN, f32::MAX);
         }
-        self.norm.project(self.clean, point, self.radius);
+        self.norm.project(self.clean, point, self.radius, |feature| self.bounds.at(feature));
         match self.bounds {
             Bounds::Uniform(lower, upper) => {
                 point.iter_mut().for_each(|x| *x = x.max(*lower).min(*upper));
@@ -135,6 +135,24 @@ impl Region<'_> {
                 self.norm.step(point, gradient, size, bounds);
             }
         }
+    }
+
+    /// Moves `point` along the sign of a [restricted](Self::restrict) gradient in the `count` steepest features that the
+    /// box lets move, by the same amount in each and by the size in all; those above them that it blocks move as far.
+    /// The result may lie outside the region. `keys` is room to work in.
+    pub(crate) fn sparse_step(
+        &self,
+        point: &mut [f32],
+        gradient: &[f32],
+        size: StepSize,
+        count: usize,
+        keys: &mut Vec<u64>,
+    ) {
+        let length = match size {
+            StepSize::Absolute(size) => size,
+            StepSize::Relative(share) => (share * self.radius.largest()).min(f64::MAX),
+        };
+        spread(point, gradient, length, count, |feature| self.bounds.at(feature), keys);
     }
 
     /// Writes a random point into `point`: uniform in the ball over the free features, then clipped to the box.

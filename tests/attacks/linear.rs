@@ -1,6 +1,6 @@
 //! Linear models: the smallest perturbation that reaches the boundary is (w.x + b) / |w|_dual, in every norm.
 
-use ironbound::attack::{AnyAttack, Fgsm, Pgd, Sample};
+use ironbound::attack::{AnyAttack, Apgd, ApgdT, AutoAttack, Fgsm, Pgd, Sample, Version};
 use ironbound::{Aim, Bounds, Budget, LossKind, Norm, Threat, stream};
 use rand::RngExt;
 
@@ -19,13 +19,36 @@ fn dual(norm: Norm, weights: &[f32]) -> f64 {
 
 fn attacks() -> Vec<(&'static str, Box<dyn AnyAttack>)> {
     let pgd = Pgd::default();
-    vec![
+    let mut all: Vec<(_, Box<dyn AnyAttack>)> = vec![
         ("fgsm", Box::new(Fgsm::default())),
         ("fgsm margin", Box::new(Fgsm { loss: LossKind::Margin, ..Fgsm::default() })),
         ("pgd", Box::new(pgd.clone())),
         ("pgd from the clean input", Box::new(Pgd { random_start: false, ..pgd.clone() })),
         ("pgd margin", Box::new(Pgd { loss: LossKind::Margin, ..pgd.clone() })),
         ("mi-fgsm", Box::new(Pgd { momentum: 1.0, random_start: false, ..pgd })),
+    ];
+    all.extend(adaptive());
+    all
+}
+
+/// The attacks that find their step size themselves.
+fn adaptive() -> Vec<(&'static str, Box<dyn AnyAttack>)> {
+    let targeted = ApgdT { loss: LossKind::Margin, ..ApgdT::default() };
+    vec![
+        ("apgd", Box::new(Apgd::default())),
+        ("apgd margin", Box::new(Apgd { loss: LossKind::Margin, ..Apgd::default() })),
+        ("apgd logit", Box::new(Apgd { loss: LossKind::Logit, ..Apgd::default() })),
+        ("apgd-t margin", Box::new(targeted)),
+        ("autoattack", Box::new(AutoAttack::default())),
+    ]
+}
+
+/// Those whose losses need four classes.
+fn with_ratios() -> Vec<(&'static str, Box<dyn AnyAttack>)> {
+    vec![
+        ("apgd dlr", Box::new(Apgd { loss: LossKind::Dlr, ..Apgd::default() })),
+        ("apgd-t", Box::new(ApgdT::default())),
+        ("autoattack quick", Box::new(AutoAttack { version: Version::Quick })),
     ]
 }
 
@@ -36,7 +59,7 @@ fn succeed_just_above_the_optimum_and_fail_just_below() {
         let weights: Vec<f32> = (0..features).map(|_| draw.random_range(-1.0..1.0)).collect();
         let clean: Vec<f32> = (0..features).map(|_| draw.random_range(-1.0..1.0)).collect();
         let dot: f32 = clean.iter().zip(&weights).map(|(x, w)| x * w).sum();
-        let model = Toy::linear(weights.clone(), 0.7 - dot, 3);
+        let model = Toy::linear(weights.clone(), 0.7 - dot, 4);
         for (norm, aim) in
             NORMS.iter().flat_map(|&norm| [(norm, Aim::untargeted(0)), (norm, Aim::targeted(0, 1))])
         {
@@ -45,7 +68,7 @@ fn succeed_just_above_the_optimum_and_fail_just_below() {
                 let threat = Threat::new(norm, optimum * share).with_bounds(Bounds::NONE);
                 let session = model.session(&threat);
                 let samples = [Sample { id: 3, clean: &clean, aim }];
-                for (name, attack) in attacks() {
+                for (name, attack) in attacks().into_iter().chain(with_ratios()) {
                     let outcome = attack.run(&session, &samples).unwrap().remove(0);
                     let case = format!("{name} {norm} {features} features, {share} of the optimum");
                     assert_eq!(outcome.success, expected, "{case}");
@@ -73,6 +96,73 @@ fn pgd_l1_fills_the_coordinates_that_the_box_leaves() {
         let attack = Pgd { random_start: false, ..Pgd::default() };
         let outcome = AnyAttack::run(&attack, &session, &samples).unwrap().remove(0);
         assert_eq!(outcome.success, expected, "bias {bias}");
+    }
+}
+
+/// The size of the smallest perturbation in the box [0, 1] that lowers w.x by `lead`.
+///
+/// Of the perturbations of one size, that lowers it most which fills the steepest coordinates up (L1), moves all in
+/// proportion to the weights (L2) or by the same amount (Linf), as far as the box lets each.
+fn optimum_in_the_box(norm: Norm, weights: &[f32], clean: &[f32], lead: f64) -> f64 {
+    let room = |i: usize| f64::from(if weights[i] > 0.0 { clean[i] } else { 1.0 - clean[i] });
+    let steepness = |i: usize| f64::from(weights[i].abs());
+    if norm == Norm::L1 {
+        let mut order: Vec<usize> = (0..weights.len()).collect();
+        order.sort_by(|&a, &b| steepness(b).total_cmp(&steepness(a)));
+        let (mut left, mut size) = (lead, 0.0);
+        for i in order {
+            let moved = room(i).min(left / steepness(i));
+            size += moved;
+            left -= moved * steepness(i);
+        }
+        return size;
+    }
+    let moved = |t: f64| -> Vec<f64> {
+        let pace = |i| if norm == Norm::L2 { steepness(i) } else { 1.0 };
+        (0..weights.len()).map(|i| room(i).min(t * pace(i))).collect()
+    };
+    let (mut low, mut high) = (0.0, 1e6);
+    for _ in 0..200 {
+        let t = f64::midpoint(low, high);
+        let gain: f64 = moved(t).iter().enumerate().map(|(i, d)| d * steepness(i)).sum();
+        if gain < lead { low = t } else { high = t }
+    }
+    let moved = moved(high);
+    if norm == Norm::L2 {
+        moved.iter().map(|d| d * d).sum::<f64>().sqrt()
+    } else {
+        moved.into_iter().fold(0.0, f64::max)
+    }
+}
+
+#[test]
+fn adaptive_steps_find_the_optimum_in_a_box() {
+    for features in [1, 2, 8, 50, 500] {
+        let mut draw = stream(2, "box", features, 0);
+        let weights: Vec<f32> = (0..features).map(|_| draw.random_range(-1.0..1.0)).collect();
+        let clean: Vec<f32> = (0..features).map(|_| draw.random_range(0.0..1.0)).collect();
+        let dot: f32 = clean.iter().zip(&weights).map(|(x, w)| x * w).sum();
+        // Far enough that the box cuts: half of what moving every feature to its bound gains.
+        let reach: f32 = clean
+            .iter()
+            .zip(&weights)
+            .map(|(x, w)| if *w > 0.0 { x * w } else { (x - 1.0) * w })
+            .sum();
+        let lead = reach / 2.0;
+        let model = Toy::linear(weights.clone(), lead - dot, 4);
+        for norm in NORMS {
+            let optimum = optimum_in_the_box(norm, &weights, &clean, f64::from(lead));
+            for (share, expected) in [(1.01, true), (0.99, false)] {
+                let threat = Threat::new(norm, optimum * share);
+                let session = model.session(&threat);
+                let samples = [Sample { id: 3, clean: &clean, aim: Aim::untargeted(0) }];
+                for (name, attack) in adaptive() {
+                    let outcome = attack.run(&session, &samples).unwrap().remove(0);
+                    let case = format!("{name} {norm} {features} features, {share} of the optimum");
+                    assert_eq!(outcome.success, expected, "{case}");
+                }
+            }
+        }
     }
 }
 

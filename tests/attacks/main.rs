@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 mod accounting;
+mod apgd;
 mod linear;
 mod noise;
 mod regions;

@@ -157,6 +157,48 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    /// Against a bisection for the multiplier of the ball, each coordinate clamped to its box.
+    #[test]
+    fn l1_projections_are_the_nearest_points_of_ball_and_box(
+        values in prop::collection::vec(
+            (-1.0_f32..1.0, -3.0_f32..3.0, 0.0_f32..1.0, 0.0_f32..1.0),
+            1..60,
+        ),
+        eps in 1e-6..4.0_f64,
+        cut: bool,
+    ) {
+        let clean: Vec<f32> = values.iter().map(|v| v.0).collect();
+        let point: Vec<f32> = values.iter().map(|v| v.0 + v.1).collect();
+        // Ends without room now and then.
+        let end = |room: f32| if room < 0.2 { 0.0 } else { room };
+        let pairs = values.iter().map(|v| (v.0 - end(v.2), v.0 + end(v.3))).collect();
+        let bounds = if cut { Bounds::Uniform(-1.0, 1.0) } else { Bounds::PerFeature(pairs) };
+        let clamped = |i: usize, multiplier: f64| {
+            let d = f64::from(point[i]) - f64::from(clean[i]);
+            let moved = (d.abs() - multiplier).max(0.0).copysign(d);
+            let (lower, upper) = bounds.at(i);
+            moved.clamp(f64::from(lower) - f64::from(clean[i]), f64::from(upper) - f64::from(clean[i]))
+        };
+        let size = |multiplier| (0..clean.len()).map(|i| clamped(i, multiplier).abs()).sum::<f64>();
+        let (mut low, mut high) = (0.0, 8.0);
+        for _ in 0..200 {
+            let middle = f64::midpoint(low, high);
+            if size(middle) > eps { low = middle } else { high = middle }
+        }
+        let multiplier = if size(0.0) <= eps { 0.0 } else { high };
+        let threat = Threat::new(Norm::L1, eps).with_bounds(bounds.clone());
+        let mut found = point.clone();
+        threat.region(0, &clean).project(&mut found);
+        for (i, x) in found.iter().enumerate() {
+            let expected = f64::from(clean[i]) + clamped(i, multiplier);
+            prop_assert!((f64::from(*x) - expected).abs() < 4e-7, "{i}: {x} {expected}");
+        }
+    }
+}
+
 fn slow_projection(norm: Norm, change: &[f64], eps: f64) -> Vec<f64> {
     let l1: f64 = change.iter().map(|d| d.abs()).sum();
     let l2 = change.iter().map(|d| d * d).sum::<f64>().sqrt();
@@ -335,16 +377,20 @@ fn a_small_budget_is_not_lost_beside_a_large_change() {
     }
 }
 
-/// Imagenet-sized input, all features far away: the threshold is found in few passes.
+/// Imagenet-sized input, all features far away: the threshold is found in few passes, with a box and without.
 #[test]
 fn l1_projection_of_a_large_sample() {
-    let mut draw: Stream = stream(0, "large", 0, 0);
-    let clean = vec![0.0_f32; 150_528];
-    let mut point: Vec<f32> = (0..clean.len()).map(|_| draw.random_range(-1.0..1.0)).collect();
-    let threat = Threat::new(Norm::L1, 12.0);
-    let region = threat.region(0, &clean);
-    let started = std::time::Instant::now();
-    region.project(&mut point);
-    assert!(started.elapsed().as_secs() < 2);
-    assert!((0.0..=12.0).contains(&region.check(&point).unwrap()));
+    for (bounds, eps) in [(Bounds::NONE, 12.0), (Bounds::default(), 12.0), (Bounds::default(), 3e4)]
+    {
+        let mut draw: Stream = stream(0, "large", 0, 0);
+        let clean: Vec<f32> = (0..150_528).map(|_| draw.random_range(0.0..1.0)).collect();
+        let mut point: Vec<f32> = clean.iter().map(|x| x + draw.random_range(-1.0..1.0)).collect();
+        let threat = Threat::new(Norm::L1, eps).with_bounds(bounds);
+        let region = threat.region(0, &clean);
+        let started = std::time::Instant::now();
+        region.project(&mut point);
+        assert!(started.elapsed().as_secs() < 2);
+        let size = region.check(&point).unwrap();
+        assert!((eps * 0.999..=eps).contains(&size), "{size}");
+    }
 }

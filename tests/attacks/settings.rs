@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ironbound::attack::{AnyAttack, AttackSpec, Fgsm, Noise, Pgd};
+use ironbound::attack::{AnyAttack, Apgd, ApgdT, AttackSpec, Fgsm, Noise, Pgd};
 use ironbound::{Bounds, Budget, Goal, LossKind, Margin, Norm, Threat};
 use serde_json::json;
 
@@ -27,12 +27,21 @@ fn command_lines_name_attacks_and_parameters() {
         "noise:kind=salt-and-pepper,draws=3".parse::<AttackSpec>().unwrap().access(),
         "blind"
     );
+    let AttackSpec::Apgd(apgd) = "apgd:loss=dlr,steps=50,rho=3/4".parse().unwrap() else {
+        panic!("another attack")
+    };
+    assert!(matches!(apgd.loss, LossKind::Dlr) && apgd.steps == 50 && apgd.rho == 0.75);
+    let quick: AttackSpec = "autoattack:version=quick".parse().unwrap();
+    assert_eq!(quick.params()["version"], "quick");
     assert_eq!("fgsm:rel_step=1".parse::<AttackSpec>().unwrap().params()["rel_step"], 1.0);
 }
 
 #[test]
 fn command_line_errors_say_what_is_possible() {
-    assert_eq!(refused("pdg"), "unknown attack `pdg`, expected one of `fgsm`, `noise`, `pgd`");
+    assert_eq!(
+        refused("pdg"),
+        "unknown attack `pdg`, expected one of `apgd`, `apgd-t`, `autoattack`, `fgsm`, `noise`, `pgd`"
+    );
     let unknown = refused("pgd:stepz=3");
     assert!(
         unknown.starts_with(
@@ -48,7 +57,9 @@ fn command_line_errors_say_what_is_possible() {
     let negative = refused("pgd:steps=-3");
     assert!(negative.starts_with("`pgd:steps` is -3: "), "{negative}");
     let variant = refused("pgd:loss=hinge");
-    assert!(variant.contains("expected `cross-entropy` or `margin`"), "{variant}");
+    for name in ["`cross-entropy`", "`ce`", "`dlr`", "`dlr-t`", "`logit`", "`margin`"] {
+        assert!(variant.contains(name), "{variant}");
+    }
     assert_eq!(refused("pgd:steps"), "`pgd` is steps: expected parameter=value");
     assert_eq!(refused("pgd:steps=1,steps=2"), "`pgd:steps` is 2: given twice");
     assert!(refused("pgd:rel_step=1/0").starts_with("`pgd:rel_step` is 1/0: "));
@@ -70,7 +81,7 @@ fn configuration_files_say_the_same() {
         typo.unwrap_err().to_string().contains("unknown field `stepz`, expected one of `steps`")
     );
     let typo = serde_json::from_value::<AttackSpec>(json!({"attack": "pdg"}));
-    assert!(typo.unwrap_err().to_string().contains("expected one of `fgsm`, `noise`, `pgd`"));
+    assert!(typo.unwrap_err().to_string().contains("`fgsm`, `noise`, `pgd`"));
 }
 
 #[test]
@@ -96,6 +107,12 @@ fn parameters_out_of_range_are_named() {
         ),
         ("`momentum` is -0.5", Box::new(Pgd { momentum: -0.5, ..pgd })),
         ("`rel_step` is inf", Box::new(Fgsm { rel_step: f64::INFINITY, ..Fgsm::default() })),
+        ("`steps` is 0", Box::new(Apgd { steps: 0, ..Apgd::default() })),
+        ("`restarts` is 0", Box::new(ApgdT { restarts: 0, ..ApgdT::default() })),
+        ("`classes` is 0", Box::new(ApgdT { classes: 0, ..ApgdT::default() })),
+        ("`eot` is 0", Box::new(Apgd { eot: 0, ..Apgd::default() })),
+        ("`rho` is 1.5", Box::new(Apgd { rho: 1.5, ..Apgd::default() })),
+        ("`rho` is NaN", Box::new(ApgdT { rho: f64::NAN, ..ApgdT::default() })),
         ("`draws` is 0", Box::new(Noise { draws: 0, ..Noise::default() })),
     ];
     for (expected, attack) in cases {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use ironbound::attack::{AnyAttack, Fgsm, Pgd, Sample};
 use ironbound::{
-    Aim, Bounds, Classifier, CrossEntropy, Loss, LossGradient, Norm, Region, StepSize, Threat,
+    Aim, Bounds, Classifier, CrossEntropy, Dlr, DlrTargeted, Loss, LossGradient, Norm, Region,
+    StepSize, Threat,
 };
 use serde_json::Value;
 
@@ -180,6 +181,23 @@ fn projections() {
         let clean = vec![0.0; point.len()];
         threat.region(0, &clean).project(&mut point);
         assert_close(&point, &floats(&case["projected"]), 0.0);
+    }
+}
+
+#[test]
+fn logits_ratios() {
+    let Some(vectors) = vectors() else { return };
+    let value = |loss: &dyn Loss, case: &Value| {
+        let logits = floats(&case["logits"]);
+        let label = case["y"].as_u64().unwrap() as usize;
+        let target = case["target"].as_u64().map(|target| target as usize);
+        loss.value_and_gradient(&logits, Aim { label, target }, &mut vec![0.0; logits.len()])
+    };
+    for case in list(&vectors["losses"]["dlr"]) {
+        assert_close(&[value(&Dlr, case)], &[number(&case["value"]) as f32], 1e-6);
+    }
+    for case in list(&vectors["losses"]["dlr_targeted"]) {
+        assert_close(&[value(&DlrTargeted, case)], &[number(&case["value"]) as f32], 1e-6);
     }
 }
 

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use ironbound::{
-    Aim, Bounds, Cancel, Dataset, Error, Finding, Goal, Loss, Model, Norm, Preflight, Severity,
-    Threat,
+    Aim, Bounds, Cancel, Dataset, Error, Finding, Loss, Model, Norm, Preflight, Severity, Threat,
 };
 
 use crate::common::values;
@@ -43,8 +42,8 @@ impl Loss for Demanding {
         "demanding"
     }
 
-    fn classes_needed(&self, targeted: bool) -> usize {
-        if targeted { 4 } else { 3 }
+    fn min_classes(&self) -> usize {
+        3
     }
 
     fn value_and_gradient(&self, logits: &[f32], _: Aim, gradient: &mut [f32]) -> f32 {
@@ -55,29 +54,24 @@ impl Loss for Demanding {
 
 #[test]
 fn a_loss_that_needs_more_classes_is_an_error() {
-    let with = |classes: usize, goal: Goal| {
+    let with = |classes: usize| {
         let toy = Toy::new(&[3], classes, move |x| {
             x.chunks(3)
                 .flat_map(|x| (0..classes).map(|k| x[k % 3] * k as f32).collect::<Vec<_>>())
                 .collect()
         });
-        let threat = Threat::new(Norm::Linf, 0.1).with_goal(goal);
-        let preflight = Preflight::new(&toy, &generic(&[3], 20, classes))
-            .threat(threat)
-            .loss(Arc::new(Demanding))
-            .run();
+        let preflight =
+            Preflight::new(&toy, &generic(&[3], 20, classes)).loss(Arc::new(Demanding)).run();
         preflight.unwrap()
     };
-    let found = with(2, Goal::Untargeted);
+    let found = with(2);
     expect(
         &found,
         "too-few-classes",
         Severity::Error,
         "demanding needs 3 classes, the model has 2",
     );
-    expect(&with(3, Goal::Random), "too-few-classes", Severity::Error, "needs 4");
-    expect_none(&with(3, Goal::Untargeted), "too-few-classes");
-    expect_none(&with(4, Goal::Random), "too-few-classes");
+    expect_none(&with(3), "too-few-classes");
 }
 
 const SHAPE: [usize; 3] = [3, 4, 5];
