@@ -86,7 +86,7 @@ pub(super) fn compare(
     let largest =
         found.iter().filter(|g| g.is_finite()).fold(0.0, |largest: f64, g| largest.max(g.abs()));
     let slopes = match &double {
-        Some(double) => double.resolved_slopes(&picked)?,
+        Some(double) => double.resolved_slopes(&picked, largest.clamp(DOUBLE.small, 1e3))?,
         None => vec![None; picked.len()],
     };
     let mut tally = Tally { tried: picked.len(), checked: 0 };
@@ -205,10 +205,6 @@ impl Precision {
         let mut floats = facts.map(|fact| fact.datum_type).filter(DatumType::is_float);
         if floats.any(|dt| dt.size_of() <= 4) { &SINGLE } else { &DOUBLE }
     }
-
-    fn close(&self, a: f64, b: f64) -> bool {
-        (a - b).abs() <= 0.5 * self.tolerance * (self.small + b.abs())
-    }
 }
 
 fn output_slot(model: &TypedModel, outlet: OutletId) -> TractResult<usize> {
@@ -296,18 +292,18 @@ impl Function {
     }
 
     /// The slopes along some coordinates. None at all where operators compute in f32 inside, whatever the graph's types:
-    /// then narrow steps measure their rounding.
-    fn resolved_slopes(&self, picked: &[usize]) -> TractResult<Vec<Option<f64>>> {
-        let slopes =
-            picked.iter().map(|&index| self.slope(index)).collect::<TractResult<Vec<_>>>()?;
-        let largest =
-            slopes.iter().flatten().fold(0.0, |largest: f64, slope| largest.max(slope.abs()));
-        for (&index, slope) in picked.iter().zip(&slopes) {
-            let Some(slope) = slope else { continue };
-            let (narrow, _) = self.central(index, RESOLUTION * self.size(index))?;
-            if (narrow - slope).abs() > 1e-3 * largest {
-                return Ok(vec![None; picked.len()]);
+    /// then narrow steps measure their rounding, and the narrowest do not move anything.
+    fn resolved_slopes(&self, picked: &[usize], scale: f64) -> TractResult<Vec<Option<f64>>> {
+        let mut slopes = vec![];
+        for &index in picked {
+            let slope = self.slope(index)?;
+            if let Some(slope) = slope {
+                let (narrow, _) = self.central(index, RESOLUTION * self.size(index))?;
+                if (narrow - slope).abs() > 1e-3 * scale {
+                    return Ok(vec![None; picked.len()]);
+                }
             }
+            slopes.push(slope);
         }
         Ok(slopes)
     }
@@ -325,7 +321,7 @@ impl Function {
 
     /// The slope along one coordinate: none where the one-sided slopes do not meet, or no two widths agree.
     fn slope(&self, index: usize) -> TractResult<Option<f64>> {
-        let mut slopes = vec![];
+        let (mut slopes, mut best) = (vec![], None::<(f64, f64)>);
         for halving in 0..8 {
             let width = self.precision.width * self.size(index) * 0.5_f64.powi(halving);
             match guard(|| self.central(index, width)) {
@@ -333,19 +329,21 @@ impl Function {
                 // Wide steps can leave the domain: tract panics at indices out of range.
                 Err(_) => slopes.clear(),
             }
-        }
-        let mut best: Option<(f64, f64)> = None;
-        for pair in slopes.windows(3) {
-            let refined = |i: usize| (4.0 * pair[i + 1].0 - pair[i].0) / 3.0;
+            let [.., wide, middle, narrow] = &*slopes else { continue };
+            let refine = |wide: f64, narrow: f64| (4.0 * narrow - wide) / 3.0;
+            let (before, slope) = (refine(wide.0, middle.0), refine(middle.0, narrow.0));
             // Curvature makes the sides differ in proportion to the width; a kink leaves a jump at width zero.
-            let jump = 2.0 * pair[2].1 - pair[1].1;
-            let error = (refined(1) - refined(0)).abs();
-            if self.precision.close(refined(0), refined(1))
-                && jump.abs()
-                    <= 4.0 * self.precision.tolerance * (self.precision.small + refined(1).abs())
+            let jump = 2.0 * narrow.1 - middle.1;
+            let tolerance = 0.5 * self.precision.tolerance * (self.precision.small + slope.abs());
+            let error = (slope - before).abs();
+            if error <= tolerance
+                && jump.abs() <= 8.0 * tolerance
                 && best.is_none_or(|(least, _)| error < least)
             {
-                best = Some((error, refined(1)));
+                best = Some((error, slope));
+                if error <= 0.02 * tolerance {
+                    break;
+                }
             }
         }
         Ok(best.map(|(_, slope)| slope))
