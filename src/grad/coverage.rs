@@ -7,7 +7,7 @@ use tract_onnx::prelude::*;
 use tract_onnx::tract_core::ops::konst::Const;
 use tract_onnx::tract_core::ops::source::TypedSource;
 
-use super::rules;
+use super::rules::{self, Derivative, Rule};
 
 /// tract's operators, by crate: all `impl TypedOp`, and the functions of `TypedBinOp` and `ElementWiseOp`.
 const TRACT: &[(&str, &[&str])] = &[
@@ -180,7 +180,7 @@ const TRACT: &[(&str, &[&str])] = &[
             "NonMaxSuppression",
             "NonZero",
             "Random",
-            "Resize",
+            "Resize (ONNX variants)",
             "ReverseLookup",
             "TreeEnsembleClassifier",
         ],
@@ -212,40 +212,12 @@ const TRACT: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Operators whose rule is being written. Empty this list when they are in the table.
-pub(crate) const BEING_ADDED: &[&str] = &[
-    "ApplyRope",
-    "CumSum",
-    "DequantizeLinearF32",
-    "DynSlice",
-    "DynTile",
-    "DynamicQuantizeLinearU8",
-    "GatherElements",
-    "GatherNd",
-    "GridSample",
-    "GruEpilogue",
-    "GruSeq",
-    "IfThenElse",
-    "LstmEpilogue",
-    "NearestUpsample",
-    "OneHot",
-    "Resize",
-    "RotateHalf",
-    "ScaledMaskedSoftmax",
-    "ScaledRmsNorm",
-    "Scan",
-    "ScatterElements",
-    "ScatterNd",
-    "Sdpa",
-    "StridedSlice",
-    "Topk",
-    "Trilu",
-];
-
 const CODE: &str = "made by code generation only, after the gradient";
 const FUNCTION: &str = "listed by its function";
 const INPUT: &str = "has no input";
 const NO_ONNX: &str = "ONNX's front end does not make it";
+const TRANSFORM: &str = "made by explicit transforms only, which this crate does not call";
+const LENGTH: &str = "its length is known only when it runs";
 const WHOLE: &str = "integers or booleans in or out";
 const RANDOM: &str = "random: its result does not depend on its input differentiably";
 
@@ -255,38 +227,33 @@ pub(crate) const DECLARED: &[(&str, &str)] = &[
     ("BlockedConv", CODE),
     ("CausalConv1dUpdate", NO_ONNX),
     ("ClampedSwiGlu", NO_ONNX),
-    ("ComplexToInnerDim", "complex numbers"),
+    ("ComplexToInnerDim", NO_ONNX),
     ("Const", INPUT),
-    ("ConstantLike", "its result is a constant"),
     ("DeconvSum", CODE),
     ("DepthWise", CODE),
     ("DepthwiseDeconv", CODE),
-    ("DiagGather", NO_ONNX),
+    ("DiagGather", TRANSFORM),
     ("DirectLookup", WHOLE),
     ("DirectSpatialConv", CODE),
-    ("Dropout", "stays only where its ratio or mode is computed at run time"),
+    ("Dropout", "random: stays only in training mode, or where its ratio is computed"),
     ("Dummy", NO_ONNX),
     ("DynKeyValueCache", NO_ONNX),
+    ("DynTile", LENGTH),
     ("EinSumMatMul", CODE),
     ("ElementWiseOp", FUNCTION),
     ("ExpUnitNorm", NO_ONNX),
-    ("EyeLike", "its result is a constant"),
-    ("Fft", "complex numbers"),
     ("FiniteReshape", CODE),
     ("FlashSdpaOp", CODE),
     ("GatedDeltaNetRecurrent", NO_ONNX),
     ("Im2Col", CODE),
     ("InPlaceKvSdpa", CODE),
-    ("InnerDimToComplex", "complex numbers"),
+    ("InnerDimToComplex", NO_ONNX),
     ("IntoShape", CODE),
     ("LazyIm2Col", CODE),
     ("MoeFfn", NO_ONNX),
-    ("Multinomial", RANDOM),
-    ("NonMaxSuppression", WHOLE),
-    ("NonZero", WHOLE),
     ("OffsetI8asU8", WHOLE),
     ("OffsetU8asI8", WHOLE),
-    ("OnnxMaxPoolIndices", WHOLE),
+    ("OnnxMaxPoolIndices", "its indices are integers, and its type private to tract"),
     ("OptBinByScalar", CODE),
     ("OptBinChain", CODE),
     ("OptBinUnicast", CODE),
@@ -302,43 +269,29 @@ pub(crate) const DECLARED: &[(&str, &str)] = &[
     ("QuantizedDynKeyValueCache", NO_ONNX),
     ("QuantizedKvSdpa", CODE),
     ("Random", RANDOM),
-    ("Range", "its length would depend on the attacked values"),
+    ("Range", LENGTH),
     ("ReverseLookup", WHOLE),
+    ("RotateHalf", TRANSFORM),
     ("RouteTopK", NO_ONNX),
     ("RoutedCombine", NO_ONNX),
     ("RoutedMatMul", NO_ONNX),
     ("RoutedQ40MatMul", CODE),
     ("Scale", CODE),
+    ("ScaledMaskedSoftmax", "made of Sdpa by code generation only, after the gradient"),
+    ("ScaledRmsNorm", NO_ONNX),
     ("SplitGroupBlockQuant", CODE),
-    ("Stft", "complex numbers"),
     ("StreamedSdpaOp", CODE),
+    ("StridedSlice", "becomes other operators when it is decluttered"),
     ("StringParse", "text in"),
     ("SubmodelOp", NO_ONNX),
-    ("TreeEnsembleClassifier", "decision trees: piecewise constant"),
     ("TypedBinOp", FUNCTION),
     ("TypedSource", INPUT),
     ("WindowKvSdpa", CODE),
 ];
 
-/// Zero by definition, though rounding or thresholds could pass the cotangent straight through.
-const STRAIGHT_THROUGH: &[&str] = &[
-    "Cast (to an integer or boolean)",
-    "Ceil",
-    "Floor",
-    "LookupTable",
-    "QuantizeLinearI8",
-    "QuantizeLinearU8",
-    "Round",
-    "RoundHalfToEven",
-    "Sign",
-];
-
 /// The declared reason why an operator has no rule, by the name of its type or the one that tract shows.
 pub(crate) fn declared(name: &str) -> Option<&'static str> {
     let same = |other: &str| other.eq_ignore_ascii_case(name);
-    if BEING_ADDED.iter().any(|op| same(op)) {
-        return Some("rule being added");
-    }
     DECLARED.iter().find(|(op, _)| same(op)).map(|(_, why)| *why)
 }
 
@@ -351,14 +304,25 @@ pub(crate) fn forgotten(model: &TypedModel) -> Vec<String> {
     nodes.map(|node| format!("{} (`{}`)", node.op.name(), node.name)).collect()
 }
 
-/// The rules of an operator, as (name, zero by definition).
-fn rules_of(op: &str) -> Vec<(&'static str, bool)> {
+/// The rules of an operator: the one of that name, or those for parts of it.
+fn rules_of(op: &str) -> Vec<&'static Rule> {
     let op = op.strip_prefix("Typed").unwrap_or(op);
-    let is = |name: &str| {
-        let family = name.split(" (").next().unwrap_or(name);
-        family.eq_ignore_ascii_case(op)
+    let listed = |name: &str| TRACT.iter().any(|(_, ops)| ops.contains(&name));
+    let is = |rule: &&Rule| {
+        let family = rule.name.split(" (").next().unwrap_or(rule.name);
+        rule.name.eq_ignore_ascii_case(op)
+            || (family.eq_ignore_ascii_case(op) && !listed(rule.name))
     };
-    rules::names().filter(|(name, _)| is(name)).collect()
+    rules::RULES.iter().filter(is).collect()
+}
+
+fn status(rule: &Rule) -> &'static str {
+    match (rule.derivative, rule.surrogate) {
+        (Derivative::Exact(_), None) => "exact",
+        (Derivative::Exact(_), Some(_)) => "exact; straight-through possible",
+        (Derivative::Zero, None) => "zero by definition",
+        (Derivative::Zero, Some(_)) => "zero by definition; straight-through possible",
+    }
 }
 
 /// The table of `docs/operators.md`.
@@ -371,17 +335,24 @@ pub(crate) fn table() -> String {
                 let why = declared(op).unwrap_or("?");
                 let _ = writeln!(text, "| {part} | {op} | none: {why} |");
             }
-            for (name, zero) in rules {
-                let status = match (zero, STRAIGHT_THROUGH.contains(&name)) {
-                    (false, _) => "exact",
-                    (true, false) => "zero by definition",
-                    (true, true) => "zero by definition; straight-through possible",
-                };
-                let _ = writeln!(text, "| {part} | {name} | {status} |");
+            for rule in rules {
+                let _ = writeln!(text, "| {part} | {} | {} |", rule.name, status(rule));
             }
         }
     }
     text
+}
+
+/// How many rules there are, in a sentence.
+pub(crate) fn summary() -> String {
+    let zero = rules::names().filter(|(_, zero)| *zero).count();
+    let through = rules::RULES.iter().filter(|rule| rule.surrogate.is_some()).count();
+    let rules = rules::RULES.len();
+    format!(
+        "There are {rules} gradient rules for tract's operators: {} are exact, {zero} are zero by definition; {through} have a \
+         straight-through estimator besides.",
+        rules - zero
+    )
 }
 
 #[test]
@@ -393,14 +364,14 @@ fn every_operator_of_tract_has_a_rule_or_a_reason() {
         assert!(!(covered && reason), "{op} has a rule: strike it from the declared reasons");
     }
     for (name, _) in rules::names() {
-        assert!(ops().any(|op| rules_of(op).iter().any(|(rule, _)| *rule == name)), "{name}");
+        let listed = ops().filter(|op| rules_of(op).iter().any(|rule| rule.name == name)).count();
+        assert_eq!(listed, 1, "{name} is listed so many times");
     }
-    for op in BEING_ADDED.iter().copied().chain(DECLARED.iter().map(|(op, _)| *op)) {
+    for op in DECLARED.iter().map(|(op, _)| *op) {
         assert!(ops().any(|known| known == op), "{op} is no operator of tract");
     }
     for (part, ops) in TRACT {
         assert!(ops.is_sorted_by(|a, b| a < b), "{part} is not in order");
     }
     assert!(DECLARED.is_sorted_by_key(|(op, _)| *op), "the declared reasons are not in order");
-    assert!(STRAIGHT_THROUGH.iter().all(|op| rules::names().any(|rule| rule == (*op, true))));
 }

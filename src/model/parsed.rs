@@ -82,14 +82,7 @@ impl Parsed {
         let explain = |cause| {
             self.nodes.explain(&self.name, format!("tract cannot type it for batch {batch}"), cause)
         };
-        let mut typed = typed(&self.name, model.map_err(explain)?, explain)?;
-        if has_half(&typed) {
-            guard(|| {
-                get_transform("f16_to_f32")?.context("no such transform")?.transform(&mut typed)
-            })
-            .map_err(explain)?;
-        }
-        Ok(typed)
+        typed(&self.name, model.map_err(explain)?, explain)
     }
 }
 
@@ -119,15 +112,20 @@ pub(super) fn read(
     }
 }
 
-/// Types a graph whose inputs have concrete shapes; refuses what tract would then get wrong.
+/// Types a graph whose inputs have concrete shapes, in single precision where the file has half; refuses what tract
+/// would then get wrong.
 pub(super) fn typed(
     name: &str,
     model: InferenceModel,
-    fail: impl FnOnce(TractError) -> Error,
+    fail: impl Fn(TractError) -> Error,
 ) -> Result<TypedModel> {
-    let mut typed = guard(|| model.into_typed()).map_err(fail)?;
+    let mut typed = guard(|| model.into_typed()).map_err(&fail)?;
     loops::restart(&mut typed);
     refuse_typed(name, &typed)?;
+    if has_half(&typed) {
+        guard(|| get_transform("f16_to_f32")?.context("no such transform")?.transform(&mut typed))
+            .map_err(&fail)?;
+    }
     Ok(typed)
 }
 

@@ -213,7 +213,7 @@ fn is_elt<T: ElementWiseMiniOp>(op: &dyn TypedOp) -> bool {
 }
 
 /// The table: alphabetical, one line per operator.
-static RULES: &[Rule] = &[
+pub(crate) static RULES: &[Rule] = &[
     elt::<math::Abs>("Abs", elementwise::abs),
     elt::<math::Acos>("Acos", elementwise::acos),
     elt::<math::Acosh>("Acosh", elementwise::acosh),

@@ -6,19 +6,19 @@ use std::fmt::Write;
 use super::excuses::{GRADIENTS, LIMITS};
 use super::run::Outcome;
 use crate::grad::coverage;
+use crate::model::faults::UNKNOWN;
 use crate::model::refuse::{REFUSALS, TYPED};
 
-const HEAD: &str = "<!-- Made by `IRONBOUND_BLESS=1 cargo test --lib conformance`; the test fails where it differs. -->
+const HEAD: &str = "# Operators
+";
 
-# Operators
+const OPERATORS: &str = "## ONNX operators
 
-What is checked operator by operator: loading and running by tract 0.23.9, and the gradients of this crate.
-
-## ONNX operators
-
-ONNX's own node tests that have a float input (`tests/data/README.md`). *Passed* means: the result is the expected one,
-and so is the gradient by each float input, against central differences (24 components of each). *Forward only*: there is no float
-output, or nothing finite to move. Refused and not loaded cases end in an error that names the node.
+By the last node of each test (`tests/data/README.md` says where they are from). *Loaded*: tract runs it, with the result that ONNX
+expects. *Refused*: see the end of this file. *Differentiable*: there is a float output, and something finite to
+move. *Passed*: the gradient by each float input that has one is that of central differences, in f64 where
+tract computes in it, up to 24 components of each; at the test's own values or, where more than half of these sit at ties or
+jumps, beside them. *Excused*: it is not, or cannot be told, and the last column says why.
 ";
 
 const GRADIENTS_OF_TRACT: &str = "## tract's operators
@@ -33,9 +33,16 @@ What tract runs wrongly without a word. A model with such a node is refused when
 domain other than ONNX's own, `ai.onnx.ml` and `com.microsoft` whose name tract would take for ONNX's.
 ";
 
+const MADE: &str = "<!-- Made by `IRONBOUND_BLESS=1 cargo test --lib conformance`; the test fails where it differs. -->";
+
 /// The whole file, from (operator, case, outcome).
 pub(super) fn document(outcomes: &[(String, String, Outcome)]) -> String {
-    let mut text = format!("{HEAD}\n{}\n", operators(outcomes));
+    let mut text = format!(
+        "{HEAD}\n{}\n\n{}\n\n{MADE}\n\n{OPERATORS}\n{}\n",
+        summary(outcomes),
+        coverage::summary(),
+        operators(outcomes)
+    );
     write!(text, "{GRADIENTS_OF_TRACT}\n{}\n{REFUSED}\n{}", coverage::table(), refused()).unwrap();
     text
 }
@@ -86,29 +93,52 @@ impl Row {
     fn line(&self, operator: &str) -> String {
         let notes: Vec<String> =
             self.notes.iter().map(|(note, count)| format!("{note} ({count})")).collect();
+        let differentiable = self.loaded - self.forward;
         format!(
-            "| {operator} | {} | {} | {} | {} | {} | {} |\n",
+            "| {operator} | {} | {} | {} | {differentiable} | {} | {} | {} |\n",
             self.tests,
             self.loaded,
             self.refused,
-            self.forward,
             self.passed,
+            differentiable - self.passed,
             notes.join("; ")
         )
     }
 }
 
-fn operators(outcomes: &[(String, String, Outcome)]) -> String {
-    let mut rows: BTreeMap<&str, Row> = BTreeMap::new();
+type Rows<'a> = BTreeMap<&'a str, Row>;
+
+/// The counts by operator, and of all.
+fn rows(outcomes: &[(String, String, Outcome)]) -> (Rows<'_>, Row) {
+    let mut rows = Rows::new();
     let mut total = Row::default();
     for (operator, case, outcome) in outcomes {
         rows.entry(operator).or_default().add(case, outcome);
         total.add(case, outcome);
     }
     total.notes.clear();
+    (rows, total)
+}
+
+fn summary(outcomes: &[(String, String, Outcome)]) -> String {
+    let (rows, Row { tests, loaded, refused, forward, passed, .. }) = rows(outcomes);
+    let operators = rows.values().filter(|row| row.loaded > 0).count();
+    let differentiable = loaded - forward;
+    format!(
+        "Of ONNX's own {tests} node tests with a float input, tract 0.23.9 runs {loaded}, of {operators} operators, all with the \
+         expected result;\n{refused} are refused because it would get them wrong, and {} it does not take. Of the {differentiable} that are \
+         differentiable, {passed} have the\ngradient that central differences give; the other {} are listed with the \
+         reason.",
+        tests - loaded - refused,
+        differentiable - passed,
+    )
+}
+
+fn operators(outcomes: &[(String, String, Outcome)]) -> String {
+    let (rows, total) = rows(outcomes);
     let mut text = String::from(
-        "| operator | tests | loaded | refused | forward only | passed | otherwise |\n\
-         |---|---|---|---|---|---|---|\n",
+        "| operator | tests | loaded | refused | differentiable | passed | excused | why not |\n\
+         |---|---|---|---|---|---|---|---|\n",
     );
     rows.iter().for_each(|(operator, row)| text += &row.line(operator));
     text + &total.line("**all**")
@@ -122,7 +152,7 @@ pub(super) fn limit_of(message: &str) -> Option<&'static str> {
 /// Why tract takes no such graph, in few words.
 fn class(reason: &str) -> &'static str {
     let any = |parts: &[&str]| parts.iter().any(|part| reason.contains(part));
-    if any(&["Unimplemented("]) {
+    if any(&[UNKNOWN]) {
         "tract lacks the operator"
     } else if any(&["Unknown DatumType", "unknown ONNX TensorProto.DataType"]) {
         "tract lacks the type"

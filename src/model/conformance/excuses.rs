@@ -14,4 +14,8 @@ const INFINITE: &str =
 pub(super) const LIMITS: &[(&str, &str)] = &[
     ("its kernel depends on the attacked input", "no rule for the kernel"),
     ("it takes a diagonal", "no rule for diagonals"),
+    (
+        "scales, sizes or region unknown",
+        "no rule for the region, nor for the data where the region is an input",
+    ),
 ];
