@@ -1,5 +1,7 @@
 //! The norms: size, projection, steepest step, random point in the ball. `match norm` occurs here only.
 
+mod plane;
+
 use std::collections::BinaryHeap;
 use std::fmt;
 use std::str::FromStr;

@@ -3,25 +3,48 @@
 mod access;
 mod any;
 mod ascent;
+mod boundary;
+mod checks;
+mod ddn;
+mod deepfool;
+mod fab;
+mod fab_t;
+mod family;
 mod fgsm;
+mod fmn;
 mod noise;
 mod pgd;
+mod rows;
+mod schedule;
 mod spec;
 mod target;
 
 pub use access::{Access, Blind, Decision, Gradient, Score};
 pub use any::AnyAttack;
+pub use ddn::Ddn;
+pub use deepfool::DeepFool;
+pub use fab::Fab;
+pub use fab_t::FabT;
+pub use family::Family;
+pub(crate) use family::expect_norm;
 pub use fgsm::Fgsm;
+pub use fmn::Fmn;
 pub use noise::{Noise, NoiseKind};
 pub use pgd::Pgd;
-pub use target::{Outcome, Sample, Session, Target};
+pub use target::{Closest, Outcome, Sample, Session, Target};
 
 use std::fmt::Debug;
 
 use crate::error::Result;
+use crate::norm::Norm;
 
 spec::attacks! {
+    "ddn" => Ddn,
+    "deepfool" => DeepFool,
+    "fab" => Fab,
+    "fab-t" => FabT,
     "fgsm" => Fgsm,
+    "fmn" => Fmn,
     "noise" => Noise,
     "pgd" => Pgd,
 }
@@ -77,6 +100,16 @@ pub trait Attack: Debug + Send + Sync {
 
     /// The name in the table and in reports.
     fn id(&self) -> &'static str;
+
+    /// Whether it keeps to the budget or looks for the smallest perturbation.
+    fn family(&self) -> Family {
+        Family::FixedBudget
+    }
+
+    /// The norms that it works in.
+    fn norms(&self) -> &'static [Norm] {
+        family::NORMS
+    }
 
     /// Checks the parameters.
     ///

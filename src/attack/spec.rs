@@ -80,6 +80,14 @@ macro_rules! attacks {
                 self.any().access()
             }
 
+            fn family(&self) -> Family {
+                self.any().family()
+            }
+
+            fn norms(&self) -> &'static [Norm] {
+                self.any().norms()
+            }
+
             fn params(&self) -> ::serde_json::Value {
                 self.any().params()
             }

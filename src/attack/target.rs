@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::goal::Aim;
 use crate::loss::Loss;
 use crate::model::{Batch, Classifier, LossGradient, expect_len};
+use crate::norm::Radius;
 use crate::rng::{self, Stream};
 use crate::threat::{Region, Threat};
 
@@ -54,8 +55,19 @@ pub struct Outcome {
     pub zero_gradients: u64,
     /// The first non-finite logit: (class, value).
     pub non_finite: Option<(usize, f32)>,
-    margin: f32,
-    distance: f64,
+    pub(super) margin: f32,
+    pub(super) distance: f64,
+}
+
+/// The closest success of a slot so far.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Closest<'a> {
+    /// The point.
+    pub point: &'a [f32],
+    /// Its perturbation's size in the threat's norm.
+    pub distance: f64,
+    /// Its [margin](Aim::margin), zero or negative.
+    pub margin: f32,
 }
 
 impl Outcome {
@@ -105,6 +117,8 @@ pub struct Target<'a, A: Access> {
     alone: Vec<f32>,
     aims: Vec<Aim>,
     ids: Vec<usize>,
+    /// Whether bounds and mask alone hold the points.
+    unlimited: bool,
     access: PhantomData<A>,
 }
 
@@ -121,8 +135,14 @@ impl<'a, A: Access> Target<'a, A> {
             alone: vec![],
             aims: vec![],
             ids: vec![],
+            unlimited: false,
             access: PhantomData,
         }
+    }
+
+    /// Lets the points be as far from the clean input as bounds and mask allow.
+    pub(super) fn lift_budget(&mut self) {
+        self.unlimited = true;
     }
 
     /// Slots in the batch.
@@ -161,11 +181,17 @@ impl<'a, A: Access> Target<'a, A> {
         self.samples[slot].aim
     }
 
-    /// The feasible points of a slot.
+    /// The feasible points of a slot. For a [minimal-norm](super::Family::MinimalNorm) attack, the radius of their
+    /// ball is infinite.
     #[must_use]
     pub fn region(&self, slot: usize) -> Region<'a> {
         let sample = &self.samples[slot];
-        self.session.threat.region(sample.id, sample.clean)
+        let region = self.session.threat.region(sample.id, sample.clean);
+        if self.unlimited {
+            Region { radius: Radius::Scalar(f64::INFINITY), ..region }
+        } else {
+            region
+        }
     }
 
     /// The random stream of a slot: the same for any batch, thread or order.
@@ -193,6 +219,12 @@ impl<'a, A: Access> Target<'a, A> {
     pub fn affords(&self, slot: usize, cost: u64) -> bool {
         let outcome = &self.outcomes[slot];
         outcome.non_finite.is_none() && outcome.queries().saturating_add(cost) <= self.limit()
+    }
+
+    /// Whether a slot's logits were not finite.
+    #[must_use]
+    pub fn is_closed(&self, slot: usize) -> bool {
+        self.outcomes[slot].non_finite.is_some()
     }
 
     /// Drops the slots that are broken or no longer [open](Self::is_open).
@@ -321,6 +353,15 @@ impl<'a, A: Access> Target<'a, A> {
 }
 
 impl<A: Decides> Target<'_, A> {
+    /// The closest success of a slot among the points asked about; none while it is not broken.
+    #[must_use]
+    pub fn closest(&self, slot: usize) -> Option<Closest<'_>> {
+        let outcome = &self.outcomes[slot];
+        let (distance, margin) = (outcome.distance, outcome.margin);
+        let point = outcome.point.as_deref().filter(|_| outcome.success)?;
+        Some(Closest { point, distance, margin })
+    }
+
     /// Whether each point meets its slot's aim.
     ///
     /// # Errors
@@ -357,17 +398,40 @@ impl Target<'_, Gradient> {
         loss: &Arc<dyn Loss>,
         out: &mut LossGradient,
     ) -> Result<()> {
+        let mut aims = std::mem::take(&mut self.aims);
+        aims.clear();
+        aims.extend(slots.iter().map(|&slot| self.samples[slot].aim));
+        let answered = self.loss_and_gradient_towards(slots, &aims, points, loss, out);
+        self.aims = aims;
+        answered
+    }
+
+    /// As [`loss_and_gradient`](Self::loss_and_gradient), with the losses taken for other aims than the slots' own, one
+    /// per row. What counts as a success is still the slot's aim.
+    ///
+    /// # Errors
+    /// As [`loss_and_gradient`](Self::loss_and_gradient).
+    pub fn loss_and_gradient_towards(
+        &mut self,
+        slots: &[usize],
+        aims: &[Aim],
+        points: &[f32],
+        loss: &Arc<dyn Loss>,
+        out: &mut LossGradient,
+    ) -> Result<()> {
         if slots.is_empty() {
             out.logits.clear();
             out.loss.clear();
             out.gradient.clear();
             return Ok(());
         }
+        if aims.len() != slots.len() {
+            let rows = format!("expected one aim per slot, that is {}", slots.len());
+            return Err(Error::parameter("aims", format!("{} long", aims.len()), rows));
+        }
         self.admit(slots, points, 1, 1)?;
-        self.aims.clear();
-        self.aims.extend(slots.iter().map(|&slot| self.samples[slot].aim));
         let batch = Batch { inputs: points, samples: &self.ids };
-        self.session.model.loss_and_gradient(batch, &self.aims, loss, out)?;
+        self.session.model.loss_and_gradient(batch, aims, loss, out)?;
         self.expect_answer("logits", out.logits.len(), slots.len() * self.classes())?;
         self.expect_answer("losses", out.loss.len(), slots.len())?;
         self.expect_answer("gradient values", out.gradient.len(), points.len())?;

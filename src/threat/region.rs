@@ -137,6 +137,42 @@ impl Region<'_> {
         }
     }
 
+    /// Writes into `out` the point nearest to `from`, within bounds and mask (whatever the ball), at which the linear
+    /// function with gradient `normal` has risen by `rise`, or as far as they let it. `normal` is
+    /// [restricted](Self::restrict), `from` within bounds.
+    pub fn reach(&self, from: &[f32], normal: &[f32], rise: f64, out: &mut [f32]) {
+        let room = |feature: usize, up: bool| {
+            let (lower, upper) = self.bounds.at(feature);
+            let x = f64::from(from[feature]);
+            if !self.is_free(feature) {
+                0.0
+            } else if up {
+                f64::from(upper) - x
+            } else {
+                x - f64::from(lower)
+            }
+        };
+        self.norm.to_plane(from, normal, rise, room, out);
+    }
+
+    /// The size of the perturbation that takes every free feature to its further bound; infinite without bounds.
+    #[must_use]
+    pub fn farthest(&self) -> f64 {
+        let corner: Vec<f32> = (0..self.clean.len())
+            .map(|feature| {
+                let ((lower, upper), clean) = (self.bounds.at(feature), self.clean[feature]);
+                if !self.is_free(feature) {
+                    clean
+                } else if upper - clean > clean - lower {
+                    upper
+                } else {
+                    lower
+                }
+            })
+            .collect();
+        self.distance(&corner)
+    }
+
     /// Writes a random point into `point`: uniform in the ball over the free features, then clipped to the box.
     pub fn random_point(&self, stream: &mut Stream, point: &mut [f32]) {
         point.copy_from_slice(self.clean);

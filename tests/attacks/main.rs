@@ -5,6 +5,7 @@
 
 mod accounting;
 mod linear;
+mod minimal;
 mod noise;
 mod regions;
 mod settings;
