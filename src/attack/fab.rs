@@ -6,12 +6,13 @@ use super::boundary::{Boundaries, Rivals};
 use super::rows::Rows;
 use super::{Attack, Family, Gradient, Target, checks};
 use crate::error::Result;
+use crate::norm::Radius;
 use crate::threat::Region;
 
 /// FAB: steps to the linearised decision boundary, drawn towards the clean input.
 ///
 /// # Threat model
-/// White box (gradients). Minimal norm: l1, l2, linf (and l0, see below); the budget plays no part. Untargeted and
+/// White box (gradients). Minimal norm: l1, l2, linf; the budget plays no part. Untargeted and
 /// targeted.
 ///
 /// # Shapes
@@ -34,9 +35,7 @@ use crate::threat::Region;
 /// # Differences
 /// Towards a target, the boundary is the one to the largest logit other than the target's. The final search interpolates
 /// the margin over all classes. Later restarts begin uniformly in a ball of half the size of the best point, or of what
-/// the bounds allow while there is none. Where all gradients are zero, there is no boundary to step to: the restart ends.
-/// In l0, which the paper leaves out, the nearest point of a plane is that which moves the features of the largest effect
-/// first.
+/// the bounds allow while there is none (a change of 1 in every feature without bounds). Where all gradients are zero, there is no boundary to step to: the restart ends.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Fab {
@@ -163,7 +162,7 @@ impl<'a> Walk<'a> {
             if restart > 0 {
                 let size =
                     target.closest(slot).map_or_else(|| region.farthest(), |best| best.distance);
-                let radius = crate::norm::Radius::Scalar((size / 2.0).min(f64::from(f32::MAX)));
+                let radius = Radius::Scalar(size / 2.0);
                 let ball = Region { radius, ..region };
                 ball.random_point(&mut target.stream(slot, draw), point);
             }

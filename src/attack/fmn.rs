@@ -33,7 +33,8 @@ use crate::threat::Region;
 /// Pintor et al. 2021, <https://arxiv.org/abs/2102.12827>, algorithm 1.
 ///
 /// # Differences
-/// Where the gradient is identically zero the step is random.
+/// Before the first success, the radius is the estimated distance of the boundary and a share `gamma` of it: at the
+/// distance itself, an affine margin is never crossed. Where the gradient is identically zero the step is random.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Fmn {
@@ -112,7 +113,8 @@ impl Attack for Fmn {
                 } else if best.is_some() {
                     region.norm.grown(known, gamma)
                 } else {
-                    size + region.norm.to_boundary(-f64::from(value), slope)
+                    let gap = -f64::from(value);
+                    region.norm.grown(size + region.norm.to_boundary(gap, slope), gamma)
                 };
                 Norm::L2.step(point, gradient, |_| length, |feature| region.bounds.at(feature));
                 Region { radius: Radius::Scalar(radii[slot]), ..region }.project(point);

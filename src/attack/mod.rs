@@ -5,6 +5,7 @@ mod any;
 mod ascent;
 mod boundary;
 mod checks;
+mod cw;
 mod ddn;
 mod deepfool;
 mod fab;
@@ -12,15 +13,18 @@ mod fab_t;
 mod family;
 mod fgsm;
 mod fmn;
+mod minimal;
 mod noise;
 mod pgd;
 mod rows;
 mod schedule;
 mod spec;
 mod target;
+mod trade;
 
 pub use access::{Access, Blind, Decision, Gradient, Score};
 pub use any::AnyAttack;
+pub use cw::Cw;
 pub use ddn::Ddn;
 pub use deepfool::DeepFool;
 pub use fab::Fab;
@@ -29,6 +33,7 @@ pub use family::Family;
 pub(crate) use family::expect_norm;
 pub use fgsm::Fgsm;
 pub use fmn::Fmn;
+pub use minimal::Minimal;
 pub use noise::{Noise, NoiseKind};
 pub use pgd::Pgd;
 pub use target::{Closest, Outcome, Sample, Session, Target};
@@ -39,12 +44,14 @@ use crate::error::Result;
 use crate::norm::Norm;
 
 spec::attacks! {
+    "cw" => Cw,
     "ddn" => Ddn,
     "deepfool" => DeepFool,
     "fab" => Fab,
     "fab-t" => FabT,
     "fgsm" => Fgsm,
     "fmn" => Fmn,
+    "minimal" => Minimal,
     "noise" => Noise,
     "pgd" => Pgd,
 }

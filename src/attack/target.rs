@@ -55,8 +55,8 @@ pub struct Outcome {
     pub zero_gradients: u64,
     /// The first non-finite logit: (class, value).
     pub non_finite: Option<(usize, f32)>,
-    pub(super) margin: f32,
-    pub(super) distance: f64,
+    margin: f32,
+    distance: f64,
 }
 
 /// The closest success of a slot so far.
@@ -75,6 +75,23 @@ impl Outcome {
     #[must_use]
     pub fn queries(&self) -> u64 {
         self.forward + self.backward
+    }
+
+    /// Adds what another run on the same sample did: passes add up, the better point stays.
+    pub(super) fn absorb(&mut self, other: Self) {
+        self.forward += other.forward;
+        self.backward += other.backward;
+        self.zero_gradients += other.zero_gradients;
+        self.non_finite = self.non_finite.or(other.non_finite);
+        let better = match (self.success, other.success) {
+            (true, true) => other.distance < self.distance,
+            (false, false) => self.point.is_none() || other.margin < self.margin,
+            (_, other) => other,
+        };
+        if better && other.point.is_some() {
+            (self.point, self.success) = (other.point, other.success);
+            (self.margin, self.distance) = (other.margin, other.distance);
+        }
     }
 }
 

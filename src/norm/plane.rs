@@ -19,10 +19,10 @@ impl Norm {
     }
 
     /// The estimated distance to where a function that lacks `gap`, with a gradient of dual size `slope`, reaches zero;
-    /// infinite without slope. In L0 that is one feature more.
+    /// infinite without slope. In L0, of which the slope says nothing, that is 0.
     pub(crate) fn to_boundary(self, gap: f64, slope: f64) -> f64 {
         match self {
-            Self::L0 => 1.0,
+            Self::L0 => 0.0,
             Self::L1 | Self::L2 | Self::Linf if slope > 0.0 => gap / slope,
             _ => f64::INFINITY,
         }

@@ -155,7 +155,17 @@ impl Region<'_> {
         self.norm.to_plane(from, normal, rise, room, out);
     }
 
-    /// The size of the perturbation that takes every free feature to its further bound; infinite without bounds.
+    /// Whether every free feature has two finite bounds.
+    #[must_use]
+    pub fn is_bounded(&self) -> bool {
+        let bounded = |feature: usize| {
+            let (lower, upper) = self.bounds.at(feature);
+            lower.is_finite() && upper.is_finite()
+        };
+        (0..self.clean.len()).all(|feature| !self.is_free(feature) || bounded(feature))
+    }
+
+    /// The size of the perturbation that takes every free feature to its further bound, by 1 where that is infinite.
     #[must_use]
     pub fn farthest(&self) -> f64 {
         let corner: Vec<f32> = (0..self.clean.len())
@@ -163,6 +173,8 @@ impl Region<'_> {
                 let ((lower, upper), clean) = (self.bounds.at(feature), self.clean[feature]);
                 if !self.is_free(feature) {
                     clean
+                } else if upper.is_infinite() || lower.is_infinite() {
+                    clean + 1.0
                 } else if upper - clean > clean - lower {
                     upper
                 } else {

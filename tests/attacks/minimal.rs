@@ -26,7 +26,7 @@ fn dot(a: &[f32], b: &[f32]) -> f64 {
 
 /// Two classes whose difference is `weights.x + bias` under a common offset that is anything but affine.
 fn affine_margin(weights: Vec<f32>, bias: f64, classes: usize) -> Toy {
-    let w = weights.clone();
+    let (w, features) = (weights.clone(), weights.len());
     let forward = move |x: &[f32]| {
         let (margin, offset) = (dot(x, &w) + bias, (3.0 * f64::from(x[0])).sin());
         let mut logits = vec![-50.0; classes];
@@ -38,11 +38,7 @@ fn affine_margin(weights: Vec<f32>, bias: f64, classes: usize) -> Toy {
         gradient[0] += (c[0] + c[1]) * 3.0 * (3.0 * x[0]).cos();
         gradient
     };
-    Toy::new(w_len(&backward, classes), classes, forward, backward)
-}
-
-fn w_len(backward: &impl Fn(&[f32], &[f32]) -> Vec<f32>, classes: usize) -> usize {
-    backward(&[0.0], &vec![0.0; classes]).len()
+    Toy::new(features, classes, forward, backward)
 }
 
 /// The smallest size at which `weights.x` can fall by `gap` from `clean` within [0, 1], or without bounds.
@@ -76,17 +72,27 @@ fn optimum(norm: Norm, weights: &[f32], clean: &[f32], gap: f64, boxed: bool) ->
         let fallen: f64 = all.clone().map(|i| slope(i) * moved(t, i)).sum();
         if fallen < gap { low = t } else { high = t }
     }
-    if norm == Norm::L2 {
-        all.map(|i| moved(high, i).powi(2)).sum::<f64>().sqrt()
-    } else {
-        high
-    }
+    if norm == Norm::L2 { all.map(|i| moved(high, i).powi(2)).sum::<f64>().sqrt() } else { high }
 }
 
-fn assert_near(attack: &AttackSpec, norm: Norm, case: &str, outcome: &Outcome, size: f64, best: f64) {
-    if !outcome.success { println!("FAIL {} {norm} {case}", attack.id()); return; }
+fn assert_near(
+    attack: &AttackSpec,
+    norm: Norm,
+    case: &str,
+    outcome: &Outcome,
+    size: f64,
+    best: f64,
+) {
+    if !outcome.success {
+        println!("FAIL {} {norm} {case}", attack.id());
+        return;
+    }
     let ratio = size / best;
-    println!("{} {norm} {case}: {ratio:.4} of {best:.4}, {} queries", attack.id(), outcome.queries());
+    println!(
+        "{} {norm} {case}: {ratio:.4} of {best:.4}, {} queries",
+        attack.id(),
+        outcome.queries()
+    );
     return;
     assert!(ratio > 0.999, "{} {norm} {case}: {ratio}, the optimum is wrong", attack.id());
     // A count of features has no share of one.
@@ -125,7 +131,8 @@ fn within_a_twentieth_of_the_optimum() {
                     let best = optimum(norm, &weights, &clean, gap, boxed);
                     for (outcome, aim) in outcomes.iter().zip(aims) {
                         let size = norm.size(&clean, outcome.point.as_ref().unwrap());
-                        let case = format!("{features} boxed={boxed} gap={gap:.2} {:?}", aim.target);
+                        let case =
+                            format!("{features} boxed={boxed} gap={gap:.2} {:?}", aim.target);
                         assert_near(&attack, norm, &case, outcome, size, best);
                     }
                 }
