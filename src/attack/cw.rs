@@ -37,7 +37,8 @@ use crate::threat::Region;
 /// The paper takes up to 10 000 steps, most of which abandoning saves. The tanh ends 1 % beyond the bounds and is cut off
 /// there: the clean input is met exactly, and features on a bound are not frozen, which an infinite variable would
 /// do. A feature with an infinite bound is a plain variable. Where the gradient is identically zero nothing but the size
-/// moves the point.
+/// moves the point. Once there is a success, the rate is at most a tenth of its size spread over all features: the fixed
+/// rate overshoots small perturbations of many features. The c of the first success is tried again at that rate.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Cw {
@@ -86,9 +87,17 @@ impl Attack for Cw {
 
     fn run(&self, target: &mut Target<'_, Gradient>) -> Result<()> {
         let mut trades = vec![Trade::new(self.c); target.len()];
+        let mut coarse = vec![true; target.len()];
         for _ in 0..self.searches {
             self.descend(target, &mut trades)?;
-            trades.iter_mut().for_each(Trade::conclude);
+            for (slot, trade) in trades.iter_mut().enumerate() {
+                // A coarse rate succeeds with a c that is too small, by overshooting: the same one once more.
+                if trade.succeeded && std::mem::take(&mut coarse[slot]) {
+                    trade.succeeded = false;
+                } else {
+                    trade.conclude();
+                }
+            }
         }
         Ok(())
     }
@@ -101,6 +110,11 @@ impl Cw {
         let mut points = Rows::clean(target);
         let mut adams: Vec<Adam> =
             (0..target.len()).map(|slot| Adam::new(&target.region(slot))).collect();
+        // A rate much beyond the size that is looked for would only overshoot it.
+        let spread = |distance: f64| distance / (10.0 * (target.features() as f64).sqrt());
+        let finest: Vec<f64> = (0..target.len())
+            .map(|slot| target.closest(slot).map_or(f64::INFINITY, |best| spread(best.distance)))
+            .collect();
         let mut checked = vec![f64::INFINITY; target.len()];
         let (mut packed, mut answer) = (vec![], LossGradient::default());
         let mut slots: Vec<usize> = (0..target.len()).collect();
@@ -128,7 +142,7 @@ impl Cw {
                     checked[slot] = objective;
                 }
                 let weight = if lack > 0.0 { trade.c } else { 0.0 };
-                adams[slot].step(&region, point, gradient, weight, self.rate);
+                adams[slot].step(&region, point, gradient, weight, (self.rate, finest[slot]));
                 stays.push(slot);
             }
             slots = stays;
@@ -163,14 +177,15 @@ impl Adam {
         Self { variables, first: zeros.clone(), second: zeros, steps: 0 }
     }
 
-    /// One step down the squared size less `weight` times the margin loss with this gradient.
+    /// One step down the squared size less `weight` times the margin loss with this gradient, at a rate of the variable
+    /// or of the data, whichever is less.
     fn step(
         &mut self,
         region: &Region<'_>,
         point: &mut [f32],
         gradient: &[f32],
         weight: f64,
-        rate: f64,
+        (rate, finest): (f64, f64),
     ) {
         const DECAY: (f64, f64) = (0.9, 0.999);
         self.steps += 1;
@@ -191,6 +206,7 @@ impl Adam {
             *v = DECAY.1 * *v + (1.0 - DECAY.1) * g * g;
             let scale = (*v / corrections.1).sqrt() + 1e-8;
             let variable = &mut self.variables[feature];
+            let rate = rate.min(span.map_or(finest, |(_, half)| finest / (BEYOND * half)));
             *variable -= rate * (*m / corrections.0) / scale;
             let value =
                 span.map_or(*variable, |(middle, half)| middle + BEYOND * half * variable.tanh());

@@ -88,8 +88,12 @@ impl Attack for Fmn {
         let mut slots: Vec<usize> = (0..target.len()).collect();
         let last_step = self.last_step.unwrap_or(self.step / 100.0);
         for step in 0..self.steps {
-            // A step is worth its queries only if the point that it leads to can be asked about.
-            slots.retain(|&slot| target.affords(slot, 3));
+            slots.retain(|&slot| target.affords(slot, 1));
+            // A step is worth its queries only if the point that it leads to can be asked about. Every slot has asked as
+            // much as the others: all can afford that, or none.
+            if !slots.iter().all(|&slot| target.affords(slot, 3)) {
+                break;
+            }
             points.gather(&slots, &mut packed);
             target.loss_and_gradient(&slots, &packed, &loss, &mut answer)?;
             let length = cosine(self.step, last_step, step, self.steps);

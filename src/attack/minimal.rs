@@ -9,7 +9,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{AnyAttack, AttackSpec, Family, Outcome, Pgd, Sample, Session, checks};
+use super::{AnyAttack, AttackSpec, Family, Outcome, Pgd, Sample, Session, checks, expect_norm};
 use crate::error::{Error, Result};
 use crate::norm::Norm;
 use crate::threat::{Budget, Region, Threat};
@@ -108,13 +108,10 @@ impl<A: AnyAttack + Serialize> AnyAttack for Minimal<A> {
             .iter()
             .map(|sample| Hunt::new(&session.threat.region(sample.id, sample.clean)))
             .collect();
-        for _ in 0..self.runs {
-            let ended = self.round(session, samples, &mut hunts);
-            if ended.is_err() {
-                return (hunts.into_iter().map(|hunt| hunt.outcome).collect(), ended);
-            }
-        }
-        (hunts.into_iter().map(|hunt| hunt.outcome).collect(), Ok(()))
+        let ended = expect_norm(self, session.threat.norm).and_then(|()| {
+            (0..self.runs).try_for_each(|_| self.round(session, samples, &mut hunts))
+        });
+        (hunts.into_iter().map(|hunt| hunt.outcome).collect(), ended)
     }
 }
 

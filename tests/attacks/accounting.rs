@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use ironbound::attack::{
-    AnyAttack, Attack, AttackSpec, Fgsm, Gradient, Noise, NoiseKind, Outcome, Pgd, Sample, Session,
-    Target,
+    AnyAttack, Attack, AttackSpec, Family, Fgsm, Gradient, Noise, NoiseKind, Outcome, Pgd, Sample,
+    Session, Target,
 };
 use ironbound::{
-    Aim, Batch, Bounds, Classifier, Error, Loss, LossGradient, ModelInfo, Norm, Result, Threat,
-    stream,
+    Aim, Batch, Bounds, Classifier, Error, Loss, LossGradient, ModelInfo, Norm, Radius, Result,
+    Threat, stream,
 };
 use rand::RngExt;
 use serde::Serialize;
@@ -32,8 +32,16 @@ fn samples(cleans: &[Vec<f32>]) -> Vec<Sample<'_>> {
 
 fn attacks() -> Vec<Box<dyn AnyAttack>> {
     let pgd = Pgd { steps: 6, restarts: 3, ..Pgd::default() };
+    // A tenth of the steps shows the same.
+    let shorter = |attack: AttackSpec| match attack.params()["steps"].as_u64() {
+        Some(steps @ 200..) => format!("{}:steps={}", attack.id(), steps / 10).parse().unwrap(),
+        _ => attack,
+    };
     let mut all: Vec<Box<dyn AnyAttack>> =
-        AttackSpec::all().into_iter().map(|attack| Box::new(attack) as _).collect();
+        AttackSpec::all().into_iter().map(|attack| Box::new(shorter(attack)) as _).collect();
+    all.push(Box::new("fab:restarts=2,steps=5".parse::<AttackSpec>().unwrap()));
+    all.push(Box::new("fab-t:restarts=2,steps=5,targets=2".parse::<AttackSpec>().unwrap()));
+    all.push(Box::new("minimal:inner=noise".parse::<AttackSpec>().unwrap()));
     all.push(Box::new(Fgsm { random_start: true, rel_step: 1.25, ..Fgsm::default() }));
     all.push(Box::new(Pgd { momentum: 0.9, random_start: false, ..pgd.clone() }));
     all.push(Box::new(Pgd { early_stop: false, ..pgd }));
@@ -43,6 +51,14 @@ fn attacks() -> Vec<Box<dyn AnyAttack>> {
         all.push(Box::new(Noise { kind, ..Noise::default() }));
     }
     all
+}
+
+fn attacks_in(norm: Norm) -> impl Iterator<Item = Box<dyn AnyAttack>> {
+    attacks().into_iter().filter(move |attack| attack.norms().contains(&norm))
+}
+
+fn within_a_budget() -> impl Iterator<Item = Box<dyn AnyAttack>> {
+    attacks().into_iter().filter(|attack| attack.family() == Family::FixedBudget)
 }
 
 fn budget(norm: Norm) -> f64 {
@@ -61,7 +77,7 @@ fn outcomes_do_not_depend_on_the_batch() {
     for norm in NORMS {
         let threat = Threat::new(norm, budget(norm));
         let session = model.session(&threat);
-        for attack in attacks() {
+        for attack in attacks_in(norm) {
             let together = attack.run(&session, &samples).unwrap();
             let broken = together.iter().filter(|outcome| outcome.success).count();
             println!("{norm} {attack:?}: {broken} of {} broken", samples.len());
@@ -86,12 +102,17 @@ fn every_point_asked_about_is_feasible_and_the_input_is_left_alone() {
     let mask: Vec<bool> = (0..FEATURES).map(|i| i % 3 != 1).collect();
     for norm in NORMS {
         let threat = Threat::new(norm, budget(norm)).with_mask(mask.clone());
-        for (attack, sample) in
-            attacks().iter().flat_map(|a| samples(&cleans).into_iter().map(move |s| (a, s)))
+        for (attack, sample) in attacks_in(norm)
+            .collect::<Vec<_>>()
+            .iter()
+            .flat_map(|a| samples(&cleans).into_iter().map(move |s| (a, s)))
         {
             let model = Toy::curved(FEATURES, 4);
             let outcome = attack.run(&model.session(&threat), &[sample]).unwrap().remove(0);
-            let region = threat.region(sample.id, sample.clean);
+            let mut region = threat.region(sample.id, sample.clean);
+            if attack.family() == Family::MinimalNorm {
+                region.radius = Radius::Scalar(f64::INFINITY);
+            }
             for row in model.calls().iter().flat_map(|call| call.inputs.chunks(FEATURES)) {
                 assert!(region.check(row).is_ok(), "{norm} {attack:?}: {:?}", region.check(row));
                 assert!(
@@ -110,7 +131,7 @@ fn no_budget_leaves_the_clean_input() {
     let cleans = cleans(3);
     for norm in NORMS {
         let threat = Threat::new(norm, 0.0);
-        for attack in attacks() {
+        for attack in within_a_budget() {
             for (outcome, clean) in
                 attack.run(&model.session(&threat), &samples(&cleans)).unwrap().iter().zip(&cleans)
             {
@@ -125,7 +146,7 @@ fn query_limits_hold_and_stop_nothing() {
     let cleans = cleans(5);
     let threat = Threat::new(Norm::Linf, 0.02);
     for limit in 0..16 {
-        for attack in attacks() {
+        for attack in attacks_in(Norm::Linf) {
             let model = Toy::curved(FEATURES, 4);
             let session = Session { query_limit: Some(limit), ..model.session(&threat) };
             let outcomes = attack.run(&session, &samples(&cleans)).unwrap();
@@ -137,6 +158,7 @@ fn query_limits_hold_and_stop_nothing() {
             // A step takes two queries and is not taken without a third one for the point that it leads to.
             let odd = |limit: u64| limit.saturating_sub(u64::from(limit.is_multiple_of(2)));
             let wanted = match attack.id() {
+                _ if attack.family() == Family::MinimalNorm => u64::from(limit > 1),
                 "fgsm" => odd(limit.min(3)),
                 "pgd" => odd(limit.min(10)),
                 _ => limit.min(10),
@@ -201,7 +223,7 @@ fn a_logit_that_is_not_finite_closes_its_slot_only() {
     let samples: Vec<Sample<'_>> =
         (0..3).map(|id| Sample { id, clean: &cleans[id], aim: Aim::untargeted(0) }).collect();
     let threat = Threat::new(Norm::Linf, 0.1);
-    for attack in attacks() {
+    for attack in within_a_budget() {
         let model = Toy::new(1, 2, forward, |_, c| vec![c[0]]);
         let outcomes = attack.run(&model.session(&threat), &samples).unwrap();
         let (class, value) = outcomes[1].non_finite.unwrap();
