@@ -191,7 +191,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// x = (1 - alpha) (x + eta d) + alpha (clean + eta d_clean), where d and d_clean lead to the boundary.
+    /// `x = (1 - alpha) (x + eta d) + alpha (clean + eta e)`, where d and e lead from x and from clean to the boundary.
     fn step(&mut self, slot: usize, region: &Region<'_>) {
         let Self { fab, boundaries, near, anchor, points, .. } = self;
         let point = points.row_mut(slot);

@@ -34,7 +34,8 @@ use crate::threat::Region;
 ///
 /// # Differences
 /// Before the first success, the radius is the estimated distance of the boundary and a share `gamma` of it: at the
-/// distance itself, an affine margin is never crossed. Where the gradient is identically zero the step is random.
+/// distance itself, an affine margin is never crossed. In l0, the features that are kept are those that change most, which
+/// need not matter most; [`SigmaZero`](super::SigmaZero) finds fewer. Where the gradient is identically zero the step is random.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Fmn {

@@ -8,6 +8,7 @@ mod checks;
 mod cw;
 mod ddn;
 mod deepfool;
+mod ead;
 mod fab;
 mod fab_t;
 mod family;
@@ -18,6 +19,7 @@ mod noise;
 mod pgd;
 mod rows;
 mod schedule;
+mod sigma_zero;
 mod spec;
 mod target;
 mod trade;
@@ -27,6 +29,7 @@ pub use any::AnyAttack;
 pub use cw::Cw;
 pub use ddn::Ddn;
 pub use deepfool::DeepFool;
+pub use ead::Ead;
 pub use fab::Fab;
 pub use fab_t::FabT;
 pub use family::Family;
@@ -36,6 +39,7 @@ pub use fmn::Fmn;
 pub use minimal::Minimal;
 pub use noise::{Noise, NoiseKind};
 pub use pgd::Pgd;
+pub use sigma_zero::SigmaZero;
 pub use target::{Closest, Outcome, Sample, Session, Target};
 
 use std::fmt::Debug;
@@ -47,6 +51,7 @@ spec::attacks! {
     "cw" => Cw,
     "ddn" => Ddn,
     "deepfool" => DeepFool,
+    "ead" => Ead,
     "fab" => Fab,
     "fab-t" => FabT,
     "fgsm" => Fgsm,
@@ -54,6 +59,7 @@ spec::attacks! {
     "minimal" => Minimal,
     "noise" => Noise,
     "pgd" => Pgd,
+    "sigma-zero" => SigmaZero,
 }
 
 /// A way of looking for adversarial points.

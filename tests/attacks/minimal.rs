@@ -11,7 +11,7 @@ const SLACK: f64 = 1.05;
 fn attacks() -> Vec<AttackSpec> {
     let mut all = AttackSpec::all();
     all.retain(|attack| attack.family() == Family::MinimalNorm);
-    assert!(all.len() >= 7, "{all:?}");
+    assert!(all.len() >= 9, "{all:?}");
     all
 }
 
@@ -109,8 +109,9 @@ fn within_a_twentieth_of_the_optimum() {
                     let samples = aims.map(|aim| Sample { id: 3, clean: &clean, aim });
                     let outcomes = attack.run(&model.session(&threat), &samples).unwrap();
                     let best = optimum(norm, &weights, &clean, gap, boxed);
-                    // No attack solves for a count of features exactly.
-                    let slack = if norm == Norm::L0 { 1.4 } else { SLACK };
+                    // FMN keeps the features that change most, not those that matter most.
+                    let loose = norm == Norm::L0 && attack.id() == "fmn";
+                    let slack = if loose { 1.3 } else { SLACK };
                     for (outcome, aim) in outcomes.iter().zip(aims) {
                         let size = norm.size(&clean, outcome.point.as_ref().unwrap());
                         let id = attack.id();
