@@ -11,7 +11,8 @@ pub enum Family {
     #[default]
     FixedBudget,
     /// It looks for the smallest perturbation that succeeds, whatever the budget: its points are held by bounds and
-    /// mask only, and one run is judged at every budget.
+    /// mask only, and one run is judged at every budget. A budget per feature judges the same points, which were sought
+    /// in the plain norm.
     MinimalNorm,
 }
 
