@@ -34,7 +34,8 @@ use crate::threat::Region;
 ///
 /// # Differences
 /// Before the first success, the radius is the estimated distance of the boundary and a share `gamma` of it: at the
-/// distance itself, an affine margin is never crossed. In l0, the features that are kept are those that change most, which
+/// distance itself, an affine margin is never crossed. A step is brought within the bounds before the ball, so that no
+/// feature that a bound stops takes up the radius. In l0, the features that are kept are those that change most, which
 /// need not matter most; [`SigmaZero`](super::SigmaZero) finds fewer. Where the gradient is identically zero the step is random.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -122,6 +123,7 @@ impl Attack for Fmn {
                     region.norm.grown(size + region.norm.to_boundary(gap, slope), gamma)
                 };
                 Norm::L2.step(point, gradient, |_| length, |feature| region.bounds.at(feature));
+                region.project(point);
                 Region { radius: Radius::Scalar(radii[slot]), ..region }.project(point);
             }
         }

@@ -315,3 +315,46 @@ fn bisection_finds_the_budget_of_a_single_step() {
         assert_near(&format!("minimal fgsm {norm}"), &outcome, size, best, 1.011);
     }
 }
+
+/// Features with two bounds, one, none, and no room at all; some start on a bound.
+#[test]
+fn bounds_of_every_kind_hold() {
+    let features = 24;
+    let (weights, clean) = (row(1, features, 0.2, 1.0), row(2, features, 0.2, 0.8));
+    let bounds = Bounds::PerFeature(
+        (0..features)
+            .map(|i| match i % 6 {
+                0 => (0.0, 1.0),
+                1 => (f32::NEG_INFINITY, clean[i]),
+                2 => (clean[i], f32::INFINITY),
+                3 => (f32::NEG_INFINITY, f32::INFINITY),
+                4 => (clean[i], clean[i]),
+                _ => (0.1, clean[i]),
+            })
+            .collect(),
+    );
+    let far_model = affine_margin(weights.clone(), 0.9 - dot(&weights, &clean), 2);
+    for attack in attacks() {
+        for &norm in attack.norms() {
+            let threat = Threat::new(norm, f64::MAX).with_bounds(bounds.clone());
+            let samples = [Sample { id: 0, clean: &clean, aim: Aim::untargeted(0) }];
+            let model = affine_margin(weights.clone(), 0.9 - dot(&weights, &clean), 2);
+            let outcome = attack.run(&model.session(&threat), &samples).unwrap().remove(0);
+            let region = threat.region(0, &clean);
+            let id = attack.id();
+            for point in model.calls().iter().flat_map(|call| call.inputs.chunks(features)) {
+                assert!(region.check(point).is_ok(), "{id} {norm}: {:?}", region.check(point));
+            }
+            let size = region.distance(outcome.point.as_ref().unwrap());
+            // FAB projects within the same bounds: nothing is much smaller than what it finds.
+            let fab: AttackSpec = "fab".parse().unwrap();
+            let Some(norm) = fab.norms().iter().find(|other| **other == norm) else {
+                assert!(outcome.success, "{id} {norm}");
+                continue;
+            };
+            let best = fab.run(&far_model.session(&threat), &samples).unwrap().remove(0);
+            let best = norm.size(&clean, best.point.as_ref().unwrap());
+            assert!(outcome.success && size < SLACK * best, "{id} {norm}: {size} {best}");
+        }
+    }
+}
