@@ -1,6 +1,7 @@
 //! The norms: size, projection, steepest step, random point in the ball. `match norm` occurs here only.
 
 mod level;
+mod plane;
 mod sparse;
 
 pub(crate) use sparse::spread;

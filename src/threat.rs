@@ -190,16 +190,23 @@ impl Threat {
         Self { mask: Some(mask), ..self }
     }
 
+    /// The same threat without a limit on the size.
+    pub(crate) fn unlimited(&self) -> Self {
+        Self { budget: Budget::Scalar(f64::INFINITY), ..self.clone() }
+    }
+
+    /// Whether it differs from `other` in nothing but the budget.
+    pub(crate) fn differs_in_budget_only(&self, other: &Self) -> bool {
+        (self.norm, &self.bounds, &self.mask, &self.goal)
+            == (other.norm, &other.bounds, &other.mask, &other.goal)
+    }
+
     /// Checks that the threat fits a data set of `samples` samples of `features` features and a model of `classes`
     /// classes.
     ///
     /// # Errors
     /// [`Error::Parameter`], naming the field.
     pub fn validate(&self, samples: usize, features: usize, classes: usize) -> Result<()> {
-        if self.norm == Norm::L0 {
-            let expected = "the attacks work in l1, l2 and linf; l0 measures distances only";
-            return Err(Error::parameter("norm", self.norm, expected));
-        }
         self.validate_budget(samples, features)?;
         match &self.bounds {
             Bounds::Uniform(lower, upper) => valid_bounds("bounds", *lower, *upper)?,

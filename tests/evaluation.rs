@@ -3,12 +3,16 @@
 
 mod closed;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use closed::{Linear, dataset, samples};
-use ironbound::attack::{AnyAttack, AttackSpec, Outcome, Sample, Session};
-use ironbound::evaluate::{Fate, Row};
+use ironbound::attack::{AnyAttack, AttackSpec, Family, Outcome, Sample, Session};
+use ironbound::evaluate::{Attempt, Fate, Row};
 use ironbound::report::Report;
 use ironbound::{
-    Bounds, Budget, Classifier, Evaluation, Goal, Norm, Result, Results, Threat, argmax,
+    Aim, Batch, Bounds, Budget, Classifier, Error, Evaluation, Goal, Loss, LossGradient, ModelInfo,
+    Norm, Result, Results, Threat, argmax,
 };
 use proptest::prelude::*;
 
@@ -17,7 +21,7 @@ fn attack(text: &str) -> AttackSpec {
 }
 
 fn evaluation<'a>(model: &'a Linear, data: &'a ironbound::Dataset) -> Evaluation<'a> {
-    ["noise:draws=3", "fgsm", "pgd:steps=5,restarts=2"]
+    ["noise:draws=3", "fgsm", "pgd:steps=5,restarts=2", "fab:steps=5"]
         .into_iter()
         .fold(Evaluation::new(model, data), |run, text| run.attack(attack(text)))
 }
@@ -298,6 +302,161 @@ fn ids_and_access_reach_the_results() {
     let data = dataset(inputs, labels, 4);
     let results = evaluation(&model, &data).threat(Threat::new(Norm::Linf, 0.1)).run().unwrap();
     let named: Vec<_> = results.rows.iter().map(|row| (&row.attack[..], row.access)).collect();
-    assert_eq!(named, [("noise", "blind"), ("fgsm", "gradient"), ("pgd", "gradient")]);
+    assert_eq!(
+        named,
+        [("noise", "blind"), ("fgsm", "gradient"), ("pgd", "gradient"), ("fab", "gradient")]
+    );
     assert_eq!(results.rows[2].params, attack("pgd:steps=5,restarts=2").params());
+}
+
+/// Counts the gradients that are asked of it.
+#[derive(Debug)]
+struct Counting(Linear, AtomicUsize);
+
+impl Classifier for Counting {
+    fn info(&self) -> &ModelInfo {
+        self.0.info()
+    }
+
+    fn logits(&self, batch: Batch<'_>, logits: &mut Vec<f32>) -> Result<()> {
+        self.0.logits(batch, logits)
+    }
+
+    fn loss_and_gradient(
+        &self,
+        batch: Batch<'_>,
+        aims: &[Aim],
+        loss: &Arc<dyn Loss>,
+        out: &mut LossGradient,
+    ) -> Result<()> {
+        self.1.fetch_add(aims.len(), Ordering::Relaxed);
+        self.0.loss_and_gradient(batch, aims, loss, out)
+    }
+}
+
+/// The samples break at 0.3, 0.6 and 1.2 over the dual norm of the weights' difference.
+#[test]
+fn a_minimal_norm_attack_runs_once_for_all_budgets() {
+    let (model, data) = margins();
+    let model = Counting(model, AtomicUsize::new(0));
+    for (norm, dual) in [(Norm::L1, 2.0), (Norm::L2, 5.0_f64.sqrt()), (Norm::Linf, 3.0)] {
+        for text in ["fab", "fmn:steps=200", "minimal:inner=fgsm"] {
+            let threat = |margin: f64| Threat::new(norm, margin / dual).with_bounds(Bounds::NONE);
+            let run = [1.3, 0.1, 0.65, 0.35, 0.59]
+                .into_iter()
+                .fold(Evaluation::new(&model, &data).preflight(false), |run, margin| {
+                    run.threat(threat(margin))
+                });
+            model.1.store(0, Ordering::Relaxed);
+            let results = run.attack(attack(text)).run().unwrap();
+            let broken = |row: &Row| row.fates().iter().filter(|f| **f == Fate::Broken).count();
+            let curve: Vec<_> = results.rows.iter().map(broken).collect();
+            assert_eq!(curve, [0, 1, 1, 2, 3], "{text} {norm}");
+            let asked: u64 = results.rows[0].attempts.iter().map(|a| a.backward).sum();
+            // The rehearsal asks for one.
+            assert_eq!(model.1.load(Ordering::Relaxed) as u64, asked + 1, "{text} {norm}");
+            let last = results.rows.last().unwrap();
+            for row in &results.rows {
+                assert!(row.shared);
+                for (attempt, whole) in row.attempts.iter().zip(&last.attempts) {
+                    assert!(attempt.attacked && !attempt.rejected);
+                    let queries = |a: &Attempt| (a.forward, a.backward);
+                    assert_eq!(queries(attempt), queries(whole));
+                    let distance = whole.adversarial.as_ref().unwrap().distance;
+                    let within = distance <= row.threat.budget.largest();
+                    assert_eq!(attempt.fate == Fate::Broken, within, "{text} {norm}");
+                    assert_eq!(
+                        attempt.adversarial,
+                        within.then(|| whole.adversarial.clone().unwrap())
+                    );
+                    assert!(within || attempt.fate == Fate::Robust);
+                }
+            }
+            let report = Report::new(&results);
+            let accuracy: Vec<_> = report.attacks.iter().map(|row| row.robust_accuracy).collect();
+            assert!(accuracy.is_sorted_by(|small, large| small >= large));
+            assert!(report.attacks.iter().all(|row| row.shared));
+            assert!(report.to_text().contains("one run for all budgets"));
+        }
+    }
+}
+
+/// Other bounds are another run; the points of one count for the other where they hold.
+#[test]
+fn threats_that_differ_in_more_than_the_budget_have_runs_of_their_own() {
+    let (model, data) = margins();
+    let model = Counting(model, AtomicUsize::new(0));
+    let free = Threat::new(Norm::Linf, 0.5).with_bounds(Bounds::NONE);
+    let masked =
+        Threat::new(Norm::Linf, 2.0).with_bounds(Bounds::NONE).with_mask(vec![true, false]);
+    let targeted = free.clone().with_goal(Goal::Class(1));
+    let run = Evaluation::new(&model, &data).preflight(false).attack(attack("fab"));
+    let results = run.threat(free).threat(masked).threat(targeted).run().unwrap();
+    let asked: u64 = results.rows.iter().flat_map(|row| &row.attempts).map(|a| a.backward).sum();
+    assert_eq!(model.1.load(Ordering::Relaxed) as u64, asked + 1);
+    for row in &results.rows {
+        assert_eq!(row.fates(), [Fate::Broken; 3]);
+        for (index, attempt) in row.attempts.iter().enumerate() {
+            let found = attempt.adversarial.as_ref().unwrap();
+            let free = row.threat.mask.is_none();
+            assert!(free || found.point[1].to_bits() == data.sample(index)[1].to_bits());
+            let best = [0.3, 0.6, 1.2][index] / if free { 3.0 } else { 1.0 };
+            assert!(found.distance < 1.02 * best, "{}", found.distance);
+        }
+    }
+}
+
+/// What goes wrong after a point was found leaves the sample failed only where that point does not count.
+#[test]
+fn an_error_after_a_success_fails_the_smaller_budgets() {
+    #[derive(Debug)]
+    struct Stumbling;
+    impl AnyAttack for Stumbling {
+        fn id(&self) -> &'static str {
+            "stumbling"
+        }
+        fn access(&self) -> &'static str {
+            "blind"
+        }
+        fn family(&self) -> Family {
+            Family::MinimalNorm
+        }
+        fn params(&self) -> serde_json::Value {
+            serde_json::Value::Null
+        }
+        fn validate(&self) -> Result<()> {
+            Ok(())
+        }
+        fn attempt(
+            &self,
+            session: &Session<'_>,
+            samples: &[Sample<'_>],
+        ) -> (Vec<Outcome>, Result<()>) {
+            assert!(session.threat.budget.largest().is_infinite());
+            let far = |sample: &Sample<'_>| {
+                let mut outcome = Outcome::default();
+                outcome.point = Some(vec![sample.clean[0] - 0.12, sample.clean[1] + 0.12]);
+                outcome
+            };
+            let problem = "broke down".into();
+            let error = Error::Model { model: "linear".into(), problem, source: None };
+            (samples.iter().map(far).collect(), Err(error))
+        }
+    }
+    let (model, data) = margins();
+    let threat = |eps| Threat::new(Norm::Linf, eps).with_bounds(Bounds::NONE);
+    let run = Evaluation::new(&model, &data).attack(Stumbling);
+    let results = run.threat(threat(0.05)).threat(threat(0.15)).run().unwrap();
+    let fates = |row: usize| results.rows[row].fates();
+    assert_eq!(fates(0), [Fate::Failed; 3]);
+    assert_eq!(fates(1), [Fate::Broken, Fate::Failed, Fate::Failed]);
+    assert_eq!(results.rows[1].attempts[0].error, None);
+}
+
+#[test]
+fn a_norm_that_an_attack_does_not_work_in_is_refused_before_anything_runs() {
+    let (model, data) = margins();
+    let run = Evaluation::new(&model, &data).attack(attack("ddn"));
+    let fault = run.threat(Threat::new(Norm::Linf, 0.1).with_bounds(Bounds::NONE)).run();
+    assert_eq!(fault.unwrap_err().to_string(), "`norm` is linf: ddn works in l2");
 }

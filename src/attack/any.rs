@@ -4,10 +4,11 @@ use std::fmt::Debug;
 
 use serde::Serialize;
 
-use super::{Access, Attack, Outcome, Sample, Session, Target};
+use super::{Access, Attack, Family, Outcome, Sample, Session, Target, family};
 use crate::error::Result;
 use crate::loss::LossKind;
 use crate::model::ModelInfo;
+use crate::norm::Norm;
 
 /// An attack whose access class is not part of its type: what the evaluator runs.
 ///
@@ -18,6 +19,16 @@ pub trait AnyAttack: Debug + Send + Sync {
 
     /// The name of the access class.
     fn access(&self) -> &'static str;
+
+    /// Whether it keeps to the budget or looks for the smallest perturbation.
+    fn family(&self) -> Family {
+        Family::FixedBudget
+    }
+
+    /// The norms that it works in.
+    fn norms(&self) -> &'static [Norm] {
+        family::NORMS
+    }
 
     /// Every parameter, for the record.
     fn params(&self) -> serde_json::Value;
@@ -43,7 +54,8 @@ pub trait AnyAttack: Debug + Send + Sync {
     }
 
     /// Attacks a batch: one outcome per sample, in order, and how the attack ended. What was found before an error
-    /// (the model cannot be run, the run was cancelled) is kept.
+    /// (the model cannot be run, the run was cancelled, the norm is not one of its [`norms`](Self::norms)) is kept.
+    /// A [minimal-norm](Family::MinimalNorm) attack disregards the session's budget.
     fn attempt(&self, session: &Session<'_>, samples: &[Sample<'_>]) -> (Vec<Outcome>, Result<()>);
 
     /// Attacks a batch: one outcome per sample, in order.
@@ -65,6 +77,14 @@ impl<T: Attack + Serialize> AnyAttack for T {
         T::Access::NAME
     }
 
+    fn family(&self) -> Family {
+        Attack::family(self)
+    }
+
+    fn norms(&self) -> &'static [Norm] {
+        Attack::norms(self)
+    }
+
     fn params(&self) -> serde_json::Value {
         serde_json::to_value(self).unwrap_or_else(|error| error.to_string().into())
     }
@@ -83,19 +103,36 @@ impl<T: Attack + Serialize> AnyAttack for T {
 
     fn attempt(&self, session: &Session<'_>, samples: &[Sample<'_>]) -> (Vec<Outcome>, Result<()>) {
         let outcomes = vec![Outcome::default(); samples.len()];
-        resume(self, Attack::id(self), session, samples, outcomes)
+        self.resume(Attack::id(self), session, samples, outcomes)
     }
 }
 
-/// Lets an attack under the name `name` go on with samples of which something has been asked already.
-pub(super) fn resume<A: Attack>(
-    attack: &A,
-    name: &'static str,
-    session: &Session<'_>,
-    samples: &[Sample<'_>],
-    outcomes: Vec<Outcome>,
-) -> (Vec<Outcome>, Result<()>) {
-    let mut target = Target::resume(session, name, samples, outcomes);
-    let ended = attack.run(&mut target);
-    (target.into_outcomes(), ended)
+/// An attack that can go on where another one stopped.
+pub(super) trait Resume: AnyAttack {
+    /// Goes on under the name `name` with samples of which something has been asked already.
+    fn resume(
+        &self,
+        name: &'static str,
+        session: &Session<'_>,
+        samples: &[Sample<'_>],
+        outcomes: Vec<Outcome>,
+    ) -> (Vec<Outcome>, Result<()>);
+}
+
+impl<T: Attack + Serialize> Resume for T {
+    fn resume(
+        &self,
+        name: &'static str,
+        session: &Session<'_>,
+        samples: &[Sample<'_>],
+        outcomes: Vec<Outcome>,
+    ) -> (Vec<Outcome>, Result<()>) {
+        let mut target = Target::resume(session, name, samples, outcomes);
+        if Attack::family(self) == Family::MinimalNorm {
+            target.lift_budget();
+        }
+        let ended = family::expect_norm(self, session.threat.norm)
+            .and_then(|()| Attack::run(self, &mut target));
+        (target.into_outcomes(), ended)
+    }
 }

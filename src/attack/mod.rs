@@ -7,37 +7,73 @@ mod apgd_t;
 mod ascent;
 mod auto_ascent;
 mod auto_attack;
+mod boundary;
+mod checks;
+mod cw;
+mod ddn;
+mod deepfool;
+mod ead;
+mod fab;
+mod fab_t;
+mod family;
 mod fgsm;
+mod fmn;
+mod minimal;
 mod noise;
 mod pace;
 mod packed;
 mod pgd;
+mod rows;
+mod schedule;
+mod sigma_zero;
 mod spec;
 mod target;
+mod trade;
 
 pub use access::{Access, Blind, Decision, Gradient, Score};
 pub use any::AnyAttack;
 pub use apgd::Apgd;
 pub use apgd_t::ApgdT;
 pub use auto_attack::{AutoAttack, Version};
+pub use cw::Cw;
+pub use ddn::Ddn;
+pub use deepfool::DeepFool;
+pub use ead::Ead;
+pub use fab::Fab;
+pub use fab_t::FabT;
+pub use family::Family;
+pub(crate) use family::expect_norm;
 pub use fgsm::Fgsm;
+pub use fmn::Fmn;
+pub use minimal::Minimal;
 pub use noise::{Noise, NoiseKind};
 pub use pgd::Pgd;
-pub use target::{Outcome, Sample, Session, Target};
+pub use sigma_zero::SigmaZero;
+pub use target::{Closest, Outcome, Sample, Session, Target};
 
 use std::fmt::Debug;
 
 use crate::error::Result;
 use crate::loss::LossKind;
 use crate::model::ModelInfo;
+use crate::norm::Norm;
 
 spec::attacks! {
     "apgd" => Apgd,
     "apgd-t" => ApgdT,
     "autoattack" => AutoAttack,
+    "cw" => Cw,
+    "ddn" => Ddn,
+    "deepfool" => DeepFool,
+    "ead" => Ead,
+    "fab" => Fab,
+    "fab-t" => FabT,
     "fgsm" => Fgsm,
+    "fmn" => Fmn,
+    "minimal" => Minimal,
     "noise" => Noise,
     "pgd" => Pgd,
+    "sigma-zero" => SigmaZero,
 }
 
 /// A way of looking for adversarial points.
@@ -91,6 +127,16 @@ pub trait Attack: Debug + Send + Sync {
 
     /// The name in the table and in reports.
     fn id(&self) -> &'static str;
+
+    /// Whether it keeps to the budget or looks for the smallest perturbation.
+    fn family(&self) -> Family {
+        Family::FixedBudget
+    }
+
+    /// The norms that it works in.
+    fn norms(&self) -> &'static [Norm] {
+        family::NORMS
+    }
 
     /// Checks the parameters.
     ///

@@ -49,19 +49,6 @@ macro_rules! attacks {
                     $(Self::$attack(attack) => attack,)*
                 }
             }
-
-            /// Goes on under the name `name` with samples of which something has been asked already.
-            fn resume(
-                &self,
-                name: &'static str,
-                session: &Session<'_>,
-                samples: &[Sample<'_>],
-                outcomes: Vec<Outcome>,
-            ) -> (Vec<Outcome>, Result<()>) {
-                match self {
-                    $(Self::$attack(attack) => any::resume(attack, name, session, samples, outcomes),)*
-                }
-            }
         }
 
         $(impl From<$attack> for AttackSpec {
@@ -91,6 +78,14 @@ macro_rules! attacks {
 
             fn access(&self) -> &'static str {
                 self.any().access()
+            }
+
+            fn family(&self) -> Family {
+                self.any().family()
+            }
+
+            fn norms(&self) -> &'static [Norm] {
+                self.any().norms()
             }
 
             fn params(&self) -> ::serde_json::Value {

@@ -3,13 +3,15 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use super::AttackSpec;
+use super::Family;
 use super::access::{Access, Decides, Gradient, Scores};
+use super::any::Resume;
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::goal::Aim;
 use crate::loss::{Loss, check_classes};
 use crate::model::{Batch, Classifier, LossGradient, expect_len};
+use crate::norm::Radius;
 use crate::rng::{self, Stream};
 use crate::threat::{Region, Threat};
 
@@ -59,11 +61,46 @@ pub struct Outcome {
     distance: f64,
 }
 
+/// The closest success of a slot so far.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Closest<'a> {
+    /// The point.
+    pub point: &'a [f32],
+    /// Its perturbation's size in the threat's norm.
+    pub distance: f64,
+    /// Its [margin](Aim::margin), zero or negative.
+    pub margin: f32,
+}
+
 impl Outcome {
     /// Forward and backward passes.
     #[must_use]
     pub fn queries(&self) -> u64 {
         self.forward + self.backward
+    }
+
+    /// Takes the counts, and leaves what was found.
+    fn split_off_counts(&mut self) -> Self {
+        let Self { forward, backward, zero_gradients, non_finite, .. } = *self;
+        (self.forward, self.backward, self.zero_gradients) = (0, 0, 0);
+        Self { forward, backward, zero_gradients, non_finite, ..Self::default() }
+    }
+
+    /// Adds what another run on the same sample did: passes add up, the better point stays.
+    pub(super) fn absorb(&mut self, other: Self) {
+        self.forward += other.forward;
+        self.backward += other.backward;
+        self.zero_gradients += other.zero_gradients;
+        self.non_finite = self.non_finite.or(other.non_finite);
+        let better = match (self.success, other.success) {
+            (true, true) => other.distance < self.distance,
+            (false, false) => self.point.is_none() || other.margin < self.margin,
+            (_, other) => other,
+        };
+        if better && other.point.is_some() {
+            (self.point, self.success) = (other.point, other.success);
+            (self.margin, self.distance) = (other.margin, other.distance);
+        }
     }
 }
 
@@ -108,6 +145,8 @@ pub struct Target<'a, A: Access> {
     clean_logits: Vec<Vec<f32>>,
     aims: Vec<Aim>,
     ids: Vec<usize>,
+    /// Whether bounds and mask alone hold the points.
+    unlimited: bool,
     access: PhantomData<A>,
 }
 
@@ -135,8 +174,14 @@ impl<'a, A: Access> Target<'a, A> {
             clean_logits: vec![],
             aims: vec![],
             ids: vec![],
+            unlimited: false,
             access: PhantomData,
         }
+    }
+
+    /// Lets the points be as far from the clean input as bounds and mask allow.
+    pub(super) fn lift_budget(&mut self) {
+        self.unlimited = true;
     }
 
     /// Slots in the batch.
@@ -175,11 +220,17 @@ impl<'a, A: Access> Target<'a, A> {
         self.samples[slot].aim
     }
 
-    /// The feasible points of a slot.
+    /// The feasible points of a slot. For a [minimal-norm](super::Family::MinimalNorm) attack, the radius of their
+    /// ball is infinite.
     #[must_use]
     pub fn region(&self, slot: usize) -> Region<'a> {
         let sample = &self.samples[slot];
-        self.session.threat.region(sample.id, sample.clean)
+        let region = self.session.threat.region(sample.id, sample.clean);
+        if self.unlimited {
+            Region { radius: Radius::Scalar(f64::INFINITY), ..region }
+        } else {
+            region
+        }
     }
 
     /// The random stream of a slot: the same for any batch, thread or order.
@@ -207,6 +258,12 @@ impl<'a, A: Access> Target<'a, A> {
     pub fn affords(&self, slot: usize, cost: u64) -> bool {
         let outcome = &self.outcomes[slot];
         outcome.non_finite.is_none() && outcome.queries().saturating_add(cost) <= self.limit()
+    }
+
+    /// Whether a slot's logits were not finite.
+    #[must_use]
+    pub fn is_closed(&self, slot: usize) -> bool {
+        self.outcomes[slot].non_finite.is_some()
     }
 
     /// Drops the slots that are broken or no longer [open](Self::is_open).
@@ -335,6 +392,15 @@ impl<'a, A: Access> Target<'a, A> {
 }
 
 impl<A: Decides> Target<'_, A> {
+    /// The closest success of a slot among the points asked about; none while it is not broken.
+    #[must_use]
+    pub fn closest(&self, slot: usize) -> Option<Closest<'_>> {
+        let outcome = &self.outcomes[slot];
+        let (distance, margin) = (outcome.distance, outcome.margin);
+        let point = outcome.point.as_deref().filter(|_| outcome.success)?;
+        Some(Closest { point, distance, margin })
+    }
+
     /// Whether each point meets its slot's aim.
     ///
     /// # Errors
@@ -379,7 +445,8 @@ impl Target<'_, Gradient> {
         asked
     }
 
-    /// The same with other aims for the loss, one per point. Success is measured by the slots' own aims.
+    /// As [`loss_and_gradient`](Self::loss_and_gradient), with the losses taken for other aims than the slots' own, one
+    /// per row. What counts as a success is still the slot's aim.
     ///
     /// # Errors
     /// As [`loss_and_gradient`](Self::loss_and_gradient).
@@ -396,6 +463,10 @@ impl Target<'_, Gradient> {
             out.loss.clear();
             out.gradient.clear();
             return Ok(());
+        }
+        if aims.len() != slots.len() {
+            let rows = format!("expected one aim per slot, that is {}", slots.len());
+            return Err(Error::parameter("aims", format!("{} long", aims.len()), rows));
         }
         check_classes(&**loss, self.classes())?;
         if loss.needs_clean() {
@@ -467,14 +538,30 @@ impl Target<'_, Gradient> {
     pub(super) fn delegate(
         &mut self,
         name: &'static str,
-        member: &AttackSpec,
+        member: &dyn Resume,
         slots: &[usize],
     ) -> Result<()> {
         let samples: Vec<_> = slots.iter().map(|&slot| self.samples[slot]).collect();
-        let outcomes = slots.iter().map(|&slot| std::mem::take(&mut self.outcomes[slot])).collect();
-        let (outcomes, ended) = member.resume(name, self.session, &samples, outcomes);
-        for (&slot, outcome) in slots.iter().zip(outcomes) {
+        let mut before: Vec<_> =
+            slots.iter().map(|&slot| std::mem::take(&mut self.outcomes[slot])).collect();
+        // What is in reach says nothing to an attack that knows no budget, and what it finds may be out of reach.
+        let ignores_budget = member.family() == Family::MinimalNorm;
+        let given = if ignores_budget {
+            before.iter_mut().map(Outcome::split_off_counts).collect()
+        } else {
+            std::mem::take(&mut before)
+        };
+        let (after, ended) = member.resume(name, self.session, &samples, given);
+        for (&slot, outcome) in slots.iter().zip(after) {
             self.outcomes[slot] = outcome;
+        }
+        for (&slot, known) in slots.iter().zip(before) {
+            let region = self.region(slot);
+            let found = &mut self.outcomes[slot];
+            if found.point.as_deref().is_none_or(|point| region.check(point).is_err()) {
+                (found.point, found.success) = (None, false);
+            }
+            found.absorb(known);
         }
         ended
     }

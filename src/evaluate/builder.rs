@@ -8,7 +8,7 @@ use super::judge::Judge;
 use super::results::{DataInfo, Fate, Results};
 use super::scheduler::{Aimed, Samples, Scheduler};
 use super::{aims, clean, validate, warnings};
-use crate::attack::{Access, AnyAttack, Gradient};
+use crate::attack::{Access, AnyAttack, Gradient, expect_norm};
 use crate::cancel::Cancel;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
@@ -112,7 +112,8 @@ impl<'a> Evaluation<'a> {
         Self { threads: Some(threads), ..self }
     }
 
-    /// Forward and backward passes that an attack may ask for, per sample and budget.
+    /// Forward and backward passes that an attack may ask for, per sample and run: per budget, unless it looks for
+    /// the smallest perturbation.
     #[must_use]
     pub fn query_limit(self, passes: u64) -> Self {
         Self { query_limit: Some(passes), ..self }
@@ -267,6 +268,7 @@ impl<'a> Evaluation<'a> {
         let total = data.ids().iter().max().map_or(0, |last| last + 1);
         for threat in &self.threats {
             threat.validate(total, data.features(), self.model.classes())?;
+            self.attacks.iter().try_for_each(|attack| expect_norm(&**attack, threat.norm))?;
         }
         data.validate(&Bounds::NONE, self.model.classes())?;
         for (at, threat) in self.threats.iter().enumerate() {

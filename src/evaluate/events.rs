@@ -18,7 +18,7 @@ pub struct UnitDone<'a> {
     pub attack: &'a str,
     /// The threat's norm.
     pub norm: Norm,
-    /// The threat's (largest) budget.
+    /// The threat's (largest) budget; infinite in the one run of a minimal-norm attack.
     pub eps: f64,
     /// Samples in the unit.
     pub samples: usize,
@@ -56,7 +56,8 @@ pub trait Observer: Sync {
         let _ = (correct, finished);
     }
 
-    /// An attack begins under one threat, with `open` samples left to attack.
+    /// An attack begins under one threat, with `open` samples left to attack. `eps` is infinite for a minimal-norm
+    /// attack, which has one run for all budgets.
     fn row_started(&self, attack: &str, norm: Norm, eps: f64, open: usize) {
         let _ = (attack, norm, eps, open);
     }

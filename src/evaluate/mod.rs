@@ -7,6 +7,7 @@
 mod aims;
 mod builder;
 mod clean;
+mod curve;
 mod events;
 mod judge;
 mod results;

@@ -27,6 +27,13 @@ pub enum Fate {
     Unreached,
 }
 
+impl Fate {
+    /// That of an attacked sample for which no point holds.
+    pub(super) fn without_success(error: Option<&String>) -> Self {
+        if error.is_some() { Self::Failed } else { Self::Robust }
+    }
+}
+
 /// A verified adversarial point.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Adversarial {
@@ -46,7 +53,7 @@ pub struct Attempt {
     /// The verified point, when the sample was broken.
     pub adversarial: Option<Adversarial>,
     /// Whether this attack was run on the sample under this threat, rather than settled by the clean pass or by a
-    /// point found under another budget.
+    /// point found under another budget. The one run of a [shared](Row::shared) row was under each of its budgets.
     pub attacked: bool,
     /// Whether the attack claimed a success that did not hold.
     pub rejected: bool,
@@ -87,6 +94,9 @@ pub struct Row {
     pub params: serde_json::Value,
     /// What the attacker may do.
     pub threat: Threat,
+    /// Whether the attack looks for the smallest perturbation: its rows under threats that differ only in the budget
+    /// are judged from one run, whose queries each of them states. They must not be added up.
+    pub shared: bool,
     /// One entry per sample.
     pub attempts: Vec<Attempt>,
 }

@@ -5,11 +5,11 @@ use rayon::prelude::*;
 use super::events::{Observer, RowDone, UnitDone};
 use super::judge::Judge;
 use super::results::{Adversarial, Attempt, Clean, Fate, Row};
-use crate::attack::{AnyAttack, Outcome, Sample, Session};
+use crate::attack::{AnyAttack, Family, Outcome, Sample, Session};
 use crate::cancel::Cancel;
 use crate::error::Error;
 use crate::goal::Aim;
-use crate::threat::Threat;
+use crate::threat::{Region, Threat};
 
 /// The samples of a run.
 #[derive(Clone, Copy, Debug)]
@@ -61,26 +61,48 @@ pub(super) struct Aimed<'a> {
 impl Scheduler<'_> {
     /// One attack under threats of one norm, budgets ascending.
     pub(super) fn series(&self, attack: &dyn AnyAttack, threats: &[Aimed<'_>]) -> Vec<Row> {
-        let mut done: Vec<Vec<Attempt>> = Vec::with_capacity(threats.len());
-        for (at, aimed) in threats.iter().enumerate() {
-            let known: Vec<_> =
-                threats[..at].iter().zip(&done).map(|(a, d)| (*a, &d[..])).collect();
-            let attempts = self.row(attack, *aimed, &known);
-            done.push(attempts);
-        }
-        self.share(threats, &mut done);
+        let mut done = match attack.family() {
+            Family::FixedBudget => self.budgets(attack, threats),
+            Family::MinimalNorm => self.curve(attack, threats),
+        };
+        // A point that holds outweighs what went wrong after it.
+        let broken = done.iter_mut().flatten().filter(|a| a.fate == Fate::Broken);
+        broken.for_each(|attempt| attempt.error = None);
         let row = |(aimed, attempts): (&Aimed<'_>, _)| Row {
             attack: attack.id().into(),
             access: attack.access(),
             params: attack.params(),
             threat: aimed.threat.clone(),
+            shared: attack.family() == Family::MinimalNorm,
             attempts,
         };
         threats.iter().zip(done).map(row).collect()
     }
 
+    /// A fixed-budget attack: one run per budget.
+    fn budgets(&self, attack: &dyn AnyAttack, threats: &[Aimed<'_>]) -> Vec<Vec<Attempt>> {
+        let mut done: Vec<Vec<Attempt>> = Vec::with_capacity(threats.len());
+        for (at, aimed) in threats.iter().enumerate() {
+            let known: Vec<_> =
+                threats[..at].iter().zip(&done).map(|(a, d)| (*a, &d[..])).collect();
+            let attempts = self.run(attack, *aimed, &known);
+            self.tell(attack, aimed.threat, &attempts);
+            done.push(attempts);
+        }
+        self.share(threats, &mut done);
+        done
+    }
+
+    /// Tells the observer that an attack is done under one threat.
+    pub(super) fn tell(&self, attack: &dyn AnyAttack, threat: &Threat, attempts: &[Attempt]) {
+        let count = |fate| attempts.iter().filter(|a| a.fate == fate).count();
+        let (robust, broken) = (count(Fate::Robust), count(Fate::Broken));
+        let (norm, eps) = (threat.norm, threat.budget.largest());
+        self.observer.row_done(RowDone { attack: attack.id(), norm, eps, robust, broken });
+    }
+
     /// One attack under one threat. Samples that `known` attempts broke, within this threat too, are not attacked again.
-    fn row(
+    pub(super) fn run(
         &self,
         attack: &dyn AnyAttack,
         aimed: Aimed<'_>,
@@ -131,9 +153,6 @@ impl Scheduler<'_> {
             attempts[*index] = attempt;
         }
         leave_out_unfinished_stretches(&open, &mut attempts);
-        let count = |fate| attempts.iter().filter(|a| a.fate == fate).count();
-        let (robust, broken) = (count(Fate::Robust), count(Fate::Broken));
-        self.observer.row_done(RowDone { attack: attack.id(), norm, eps, robust, broken });
         attempts
     }
 
@@ -185,21 +204,23 @@ impl Scheduler<'_> {
             None => Ok(None),
         };
         let rejected = outcome.success && !matches!(verdict, Ok(Some(_)));
+        let error = match (&verdict, ended) {
+            (Err(error), _) => Some(error.to_string()),
+            // A used-up limit is how an attack may end, not a fault.
+            (Ok(_), None | Some(Error::QueryLimit { .. })) => {
+                let non_finite = |(class, value)| {
+                    Error::NonFiniteLogit { sample: sample.id, class, value }.to_string()
+                };
+                outcome.non_finite.map(non_finite)
+            }
+            (Ok(_), Some(error)) => Some(error.to_string()),
+        };
         let (fate, error) = match (&verdict, ended) {
             // The samples of an interrupted unit that are broken by then are its easy ones: to count them alone would
             // bias the shares.
             (_, Some(Error::Cancelled)) => (Fate::Unreached, None),
-            (Ok(Some(_)), _) => (Fate::Broken, None),
-            (Err(error), _) => (Fate::Failed, Some(error.to_string())),
-            // A used-up limit is how an attack may end, not a fault.
-            (Ok(None), None | Some(Error::QueryLimit { .. })) => match outcome.non_finite {
-                Some((class, value)) => {
-                    let error = Error::NonFiniteLogit { sample: sample.id, class, value };
-                    (Fate::Failed, Some(error.to_string()))
-                }
-                None => (Fate::Robust, None),
-            },
-            (Ok(None), Some(error)) => (Fate::Failed, Some(error.to_string())),
+            (Ok(Some(_)), _) => (Fate::Broken, error),
+            _ => (Fate::without_success(error.as_ref()), error),
         };
         Attempt {
             fate,
@@ -213,6 +234,11 @@ impl Scheduler<'_> {
         }
     }
 
+    /// What a threat allows around a sample.
+    pub(super) fn region<'t>(&'t self, index: usize, threat: &'t Threat) -> Region<'t> {
+        threat.region(self.samples.id(index), self.samples.input(index))
+    }
+
     /// The first known point that breaks a sample under this threat as well.
     fn carried(
         &self,
@@ -220,7 +246,7 @@ impl Scheduler<'_> {
         aimed: Aimed<'_>,
         known: &[(Aimed<'_>, &[Attempt])],
     ) -> Option<Adversarial> {
-        let region = aimed.threat.region(self.samples.id(index), self.samples.input(index));
+        let region = self.region(index, aimed.threat);
         known.iter().filter(|(other, _)| other.aims[index] == aimed.aims[index]).find_map(
             |(_, attempts)| {
                 let found = attempts[index].adversarial.as_ref()?;
@@ -245,7 +271,6 @@ impl Scheduler<'_> {
                 if let Some(found) = self.carried(index, threats[at], &known) {
                     attempt.fate = Fate::Broken;
                     attempt.adversarial = Some(found);
-                    attempt.error = None;
                 }
             }
         }

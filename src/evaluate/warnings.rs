@@ -80,18 +80,20 @@ fn errors(series: &[Row]) -> Option<Finding> {
 }
 
 fn rejected(series: &[Row]) -> Option<Finding> {
-    let count = attempts(series).filter(|a| a.rejected).count();
+    let run = run_attempts(series);
+    let count = run.iter().filter(|a| a.rejected).count();
     let message = format!(
         "{}: {} claimed a success that did not hold when it was verified alone, and is not counted",
         name(series),
-        of_all(count, attacked(series))
+        of_all(count, run.iter().filter(|a| a.attacked).count())
     );
     (count > 0).then(|| Finding::warning("rejected", message))
 }
 
 fn zero_gradients(series: &[Row]) -> Option<Finding> {
-    let zero: u64 = attempts(series).map(|a| a.zero_gradients).sum();
-    let steps: u64 = attempts(series).map(|a| a.backward).sum();
+    let run = run_attempts(series);
+    let zero: u64 = run.iter().map(|a| a.zero_gradients).sum();
+    let steps: u64 = run.iter().map(|a| a.backward).sum();
     let message = format!(
         "{}: the gradient was identically zero at {zero} of {steps} steps ({:.1} %): the model may look more robust \
          to this attack than it is",
@@ -136,6 +138,16 @@ fn noise_beats_gradient(rows: &[Row]) -> Vec<Finding> {
         (noise > gradient).then(|| Finding::warning("noise-beats-gradient", message).remedy(remedy))
     });
     found.collect()
+}
+
+/// The attempts of a series, those that rows share once.
+fn run_attempts(series: &[Row]) -> Vec<&Attempt> {
+    let again = |at: usize, row: &Row| {
+        row.shared
+            && series[..at].iter().any(|earlier| earlier.threat.differs_in_budget_only(&row.threat))
+    };
+    let rows = series.iter().enumerate().filter(|(at, row)| !again(*at, row));
+    rows.flat_map(|(_, row)| &row.attempts).collect()
 }
 
 fn attempts(series: &[Row]) -> impl Iterator<Item = &Attempt> {

@@ -81,6 +81,7 @@ fn attack(row: &Row, threats: &[&Threat], ids: &[usize]) -> AttackRow {
             forward: mean(attacked.iter().map(|a| a.forward).sum()),
             backward: mean(attacked.iter().map(|a| a.backward).sum()),
         },
+        shared: row.shared,
         distance: spread(&distances).into(),
         robust: robust(&fates),
         errors: errors(&fates, ids),

@@ -116,6 +116,10 @@ pub struct AttackRow {
     pub rejected: usize,
     /// Mean number of passes per sample that was attacked under this budget.
     pub queries: Queries,
+    /// Whether the attack looks for the smallest perturbation: the rows that differ only in `eps` are judged from one
+    /// run, whose queries each of them states.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shared: bool,
     /// How large the successful perturbations are, in the threat's norm; none when there is none.
     pub distance: Distances,
     /// Whether each sample is robust: classified correctly, attacked without an error, and not broken.

@@ -58,6 +58,9 @@ impl Report {
             writeln!(text)?;
             self.write_table(text)?;
         }
+        if self.attacks.iter().any(|row| row.shared) {
+            writeln!(text, "* one run for all budgets: the queries are the same ones in each row")?;
+        }
         if !self.warnings.is_empty() {
             writeln!(text)?;
         }
@@ -101,7 +104,11 @@ impl Report {
                     percent(row.success_rate),
                     mean.map_or_else(|| "-".into(), number),
                     max.map_or_else(|| "-".into(), number),
-                    format!("{:.1}", row.queries.forward + row.queries.backward),
+                    format!(
+                        "{:.1}{}",
+                        row.queries.forward + row.queries.backward,
+                        if row.shared { "*" } else { "" }
+                    ),
                 ]);
             }
             let mut worst: [String; HEAD.len()] = Default::default();

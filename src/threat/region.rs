@@ -155,6 +155,54 @@ impl Region<'_> {
         spread(point, gradient, length, count, |feature| self.bounds.at(feature), keys);
     }
 
+    /// Writes into `out` the point nearest to `from`, within bounds and mask (whatever the ball), at which the linear
+    /// function with gradient `normal` has risen by `rise`, or as far as they let it. `normal` is
+    /// [restricted](Self::restrict), `from` within bounds.
+    pub fn reach(&self, from: &[f32], normal: &[f32], rise: f64, out: &mut [f32]) {
+        let room = |feature: usize, up: bool| {
+            let (lower, upper) = self.bounds.at(feature);
+            let x = f64::from(from[feature]);
+            if !self.is_free(feature) {
+                0.0
+            } else if up {
+                f64::from(upper) - x
+            } else {
+                x - f64::from(lower)
+            }
+        };
+        self.norm.to_plane(from, normal, rise, room, out);
+    }
+
+    /// Whether every free feature has two finite bounds.
+    #[must_use]
+    pub fn is_bounded(&self) -> bool {
+        let bounded = |feature: usize| {
+            let (lower, upper) = self.bounds.at(feature);
+            lower.is_finite() && upper.is_finite()
+        };
+        (0..self.clean.len()).all(|feature| !self.is_free(feature) || bounded(feature))
+    }
+
+    /// The size of the perturbation that takes every free feature to its further bound, by 1 where that is infinite.
+    #[must_use]
+    pub fn farthest(&self) -> f64 {
+        let corner: Vec<f32> = (0..self.clean.len())
+            .map(|feature| {
+                let ((lower, upper), clean) = (self.bounds.at(feature), self.clean[feature]);
+                if !self.is_free(feature) {
+                    clean
+                } else if upper.is_infinite() || lower.is_infinite() {
+                    clean + 1.0
+                } else if upper - clean > clean - lower {
+                    upper
+                } else {
+                    lower
+                }
+            })
+            .collect();
+        self.distance(&corner)
+    }
+
     /// Writes a random point into `point`: uniform in the ball over the free features, then clipped to the box.
     pub fn random_point(&self, stream: &mut Stream, point: &mut [f32]) {
         point.copy_from_slice(self.clean);

@@ -1,0 +1,28 @@
+//! The ranges of parameters.
+
+use crate::error::{Error, Result};
+
+pub(super) fn at_least_one(field: &str, count: usize) -> Result<()> {
+    if count > 0 { Ok(()) } else { Err(Error::parameter(field, count, "expected 1 or more")) }
+}
+
+pub(super) fn positive(field: &str, value: f64) -> Result<()> {
+    if value.is_finite() && value > 0.0 {
+        return Ok(());
+    }
+    Err(Error::parameter(field, value, "expected a finite number > 0"))
+}
+
+pub(super) fn not_negative(field: &str, value: f64) -> Result<()> {
+    if value.is_finite() && value >= 0.0 {
+        return Ok(());
+    }
+    Err(Error::parameter(field, value, "expected a finite number >= 0"))
+}
+
+pub(super) fn share(field: &str, value: f64) -> Result<()> {
+    if (0.0..=1.0).contains(&value) {
+        return Ok(());
+    }
+    Err(Error::parameter(field, value, "expected a number from 0 to 1"))
+}
