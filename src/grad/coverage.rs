@@ -349,7 +349,7 @@ pub(crate) fn summary() -> String {
     let through = rules::RULES.iter().filter(|rule| rule.surrogate.is_some()).count();
     let rules = rules::RULES.len();
     format!(
-        "There are {rules} gradient rules for tract's operators: {} are exact, {zero} are zero by definition; {through} have a \
+        "There are {rules} gradient rules for tract's operators: {} are exact, {zero} are zero by definition;\n{through} have a \
          straight-through estimator besides.",
         rules - zero
     )

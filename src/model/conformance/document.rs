@@ -14,11 +14,11 @@ const HEAD: &str = "# Operators
 
 const OPERATORS: &str = "## ONNX operators
 
-By the last node of each test (`tests/data/README.md` says where they are from). *Loaded*: tract runs it, with the result that ONNX
-expects. *Refused*: see the end of this file. *Differentiable*: there is a float output, and something finite to
-move. *Passed*: the gradient by each float input that has one is that of central differences, in f64 where
-tract computes in it, up to 24 components of each; at the test's own values or, where more than half of these sit at ties or
-jumps, beside them. *Excused*: it is not, or cannot be told, and the last column says why.
+By the last node of each test (`tests/data/README.md` says where they are from). *Loaded*: tract runs it, with the
+result that ONNX expects. *Refused*: see the end of this file. *Differentiable*: there is a float output, and
+something finite to move. *Passed*: the gradient by each float input that has one is that of central differences, in
+f64 where tract computes in it, up to 24 components of each; at the test's own values or, where more than half of
+these sit at ties or jumps, beside them. *Excused*: it is not, or cannot be told, and the last column says why.
 ";
 
 const GRADIENTS_OF_TRACT: &str = "## tract's operators
@@ -125,10 +125,10 @@ fn summary(outcomes: &[(String, String, Outcome)]) -> String {
     let operators = rows.values().filter(|row| row.loaded > 0).count();
     let differentiable = loaded - forward;
     format!(
-        "Of ONNX's own {tests} node tests with a float input, tract 0.23.9 runs {loaded}, of {operators} operators, all with the \
-         expected result;\n{refused} are refused because it would get them wrong, and {} it does not take. Of the {differentiable} that are \
-         differentiable, {passed} have the\ngradient that central differences give; the other {} are listed with the \
-         reason.",
+        "Of ONNX's own {tests} node tests with a float input, tract 0.23.9 runs {loaded}, of {operators} operators, all with \
+         the\nexpected result; {refused} are refused because it would get them wrong, and {} it does not take. Of the \
+         {differentiable} that are\ndifferentiable, {passed} have the gradient that central differences give; the other \
+         {} are listed with the reason.",
         tests - loaded - refused,
         differentiable - passed,
     )

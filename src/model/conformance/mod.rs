@@ -6,6 +6,7 @@
 mod cases;
 mod document;
 mod excuses;
+mod function;
 mod gradient;
 mod run;
 mod tests;
