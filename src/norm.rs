@@ -64,6 +64,15 @@ impl Norm {
         }
     }
 
+    /// The power of a size that adds up over the parts of a perturbation; none where each feature has the budget to itself.
+    pub(crate) fn power(self) -> Option<i32> {
+        match self {
+            Self::L0 | Self::L1 => Some(1),
+            Self::L2 => Some(2),
+            Self::Linf => None,
+        }
+    }
+
     /// Whether few coordinates hold the most that a gradient promises.
     pub(crate) fn is_sparse(self) -> bool {
         matches!(self, Self::L0 | Self::L1)

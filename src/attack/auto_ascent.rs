@@ -297,14 +297,8 @@ impl Batch {
 
     /// Asks about the points without their gradients and drops what is settled.
     fn ask_last(&mut self, target: &mut Target<'_, Gradient>, loss: &Arc<dyn Loss>) -> Result<()> {
-        target.logits(&self.slots, &self.points, &mut self.answer.logits)?;
-        let mut unused = vec![0.0; target.classes()];
-        self.answer.loss.clear();
-        let rows = self.answer.logits.chunks_exact(target.classes()).zip(&self.aims);
-        for (&slot, (logits, &aim)) in self.slots.iter().zip(rows) {
-            let loss = target.loss_of(slot, loss)?;
-            self.answer.loss.push(loss.value_and_gradient(logits, aim, &mut unused));
-        }
+        let losses = &mut self.answer.loss;
+        target.losses_towards(&self.slots, &self.points, &self.aims, loss, losses)?;
         self.retain(|slot| goes_on(target, slot));
         Ok(())
     }

@@ -13,12 +13,14 @@ mod cw;
 mod ddn;
 mod deepfool;
 mod ead;
+mod estimate;
 mod fab;
 mod fab_t;
 mod family;
 mod fgsm;
 mod fmn;
 mod minimal;
+mod nes;
 mod noise;
 mod pace;
 mod packed;
@@ -26,9 +28,14 @@ mod pgd;
 mod rows;
 mod schedule;
 mod sigma_zero;
+mod simba;
 mod spec;
+mod spsa;
+mod square;
+mod square_moves;
 mod target;
 mod trade;
+mod window;
 
 pub use access::{Access, Blind, Decision, Gradient, Score};
 pub use any::AnyAttack;
@@ -46,9 +53,13 @@ pub(crate) use family::expect_norm;
 pub use fgsm::Fgsm;
 pub use fmn::Fmn;
 pub use minimal::Minimal;
+pub use nes::Nes;
 pub use noise::{Noise, NoiseKind};
 pub use pgd::Pgd;
 pub use sigma_zero::SigmaZero;
+pub use simba::{Basis, Simba};
+pub use spsa::Spsa;
+pub use square::Square;
 pub use target::{Closest, Outcome, Sample, Session, Target};
 
 use std::fmt::Debug;
@@ -71,9 +82,13 @@ spec::attacks! {
     "fgsm" => Fgsm,
     "fmn" => Fmn,
     "minimal" => Minimal,
+    "nes" => Nes,
     "noise" => Noise,
     "pgd" => Pgd,
     "sigma-zero" => SigmaZero,
+    "simba" => Simba,
+    "spsa" => Spsa,
+    "square" => Square,
 }
 
 /// A way of looking for adversarial points.

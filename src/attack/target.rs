@@ -202,6 +202,12 @@ impl<'a, A: Access> Target<'a, A> {
         self.session.model.features()
     }
 
+    /// The shape of one sample, without the batch axis.
+    #[must_use]
+    pub fn shape(&self) -> &'a [usize] {
+        &self.session.model.info().shape
+    }
+
     /// Classes of the model.
     #[must_use]
     pub fn classes(&self) -> usize {
@@ -423,6 +429,60 @@ impl<A: Scores> Target<'_, A> {
     pub fn logits(&mut self, slots: &[usize], points: &[f32], logits: &mut Vec<f32>) -> Result<()> {
         self.forward(slots, points, logits)
     }
+
+    /// The losses of each point.
+    ///
+    /// # Errors
+    /// As [`submit`](Self::submit), or when the model has fewer classes than the loss needs.
+    pub fn losses(
+        &mut self,
+        slots: &[usize],
+        points: &[f32],
+        loss: &Arc<dyn Loss>,
+        losses: &mut Vec<f32>,
+    ) -> Result<()> {
+        let aims: Vec<Aim> = slots.iter().map(|&slot| self.aim(slot)).collect();
+        self.losses_towards(slots, points, &aims, loss, losses)
+    }
+
+    /// The same with other aims for the loss, one per point.
+    pub(super) fn losses_towards(
+        &mut self,
+        slots: &[usize],
+        points: &[f32],
+        aims: &[Aim],
+        loss: &Arc<dyn Loss>,
+        losses: &mut Vec<f32>,
+    ) -> Result<()> {
+        check_classes(&**loss, self.classes())?;
+        let mut logits = std::mem::take(&mut self.scratch);
+        self.forward(slots, points, &mut logits)?;
+        let mut unused = vec![0.0; self.classes()];
+        losses.clear();
+        let rows = logits.chunks_exact(self.classes()).zip(aims);
+        for (&slot, (logits, &aim)) in slots.iter().zip(rows) {
+            let loss = self.loss_of(slot, loss)?;
+            losses.push(loss.value_and_gradient(logits, aim, &mut unused));
+        }
+        self.scratch = logits;
+        Ok(())
+    }
+
+    /// The loss of a slot: one that compares with the logits at the clean input, which are not the attacker's query,
+    /// learns them.
+    fn loss_of(&mut self, slot: usize, loss: &Arc<dyn Loss>) -> Result<Arc<dyn Loss>> {
+        if !loss.needs_clean() {
+            return Ok(Arc::clone(loss));
+        }
+        self.clean_logits.resize(self.samples.len(), vec![]);
+        if self.clean_logits[slot].is_empty() {
+            let (model, sample) = (self.session.model, &self.samples[slot]);
+            let row = Batch { inputs: sample.clean, samples: &[sample.id] };
+            model.logits_alone(row, &mut self.clean_logits[slot])?;
+            self.expect_answer("logits", self.clean_logits[slot].len(), self.classes())?;
+        }
+        Ok(loss.at_clean(&self.clean_logits[slot]).unwrap_or_else(|| Arc::clone(loss)))
+    }
 }
 
 impl Target<'_, Gradient> {
@@ -515,22 +575,6 @@ impl Target<'_, Gradient> {
             out.gradient.extend_from_slice(&one.gradient);
         }
         Ok(())
-    }
-
-    /// The loss of a slot: one that compares with the logits at the clean input, which are not the attacker's query,
-    /// learns them.
-    pub(super) fn loss_of(&mut self, slot: usize, loss: &Arc<dyn Loss>) -> Result<Arc<dyn Loss>> {
-        if !loss.needs_clean() {
-            return Ok(Arc::clone(loss));
-        }
-        self.clean_logits.resize(self.samples.len(), vec![]);
-        if self.clean_logits[slot].is_empty() {
-            let (model, sample) = (self.session.model, &self.samples[slot]);
-            let row = Batch { inputs: sample.clean, samples: &[sample.id] };
-            model.logits_alone(row, &mut self.clean_logits[slot])?;
-            self.expect_answer("logits", self.clean_logits[slot].len(), self.classes())?;
-        }
-        Ok(loss.at_clean(&self.clean_logits[slot]).unwrap_or_else(|| Arc::clone(loss)))
     }
 
     /// Lets `member` go on with some slots, each once: its random streams are keyed by `name`, its queries and finds

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use ironbound::attack::{
-    AnyAttack, Apgd, ApgdT, Attack, AttackSpec, AutoAttack, FabT, Family, Fgsm, Gradient, Noise,
-    NoiseKind, Outcome, Pgd, Sample, Session, Target, Version,
+    AnyAttack, Apgd, ApgdT, Attack, AttackSpec, AutoAttack, Basis, FabT, Family, Fgsm, Gradient,
+    Noise, NoiseKind, Outcome, Pgd, Sample, Session, Simba, Square, Target, Version,
 };
 use ironbound::{
     Aim, Batch, Bounds, Budget, Classifier, Error, Loss, LossGradient, LossKind, ModelInfo, Norm,
@@ -51,6 +51,8 @@ fn attacks() -> Vec<Box<dyn AnyAttack>> {
     let apgd = Apgd { steps: 30, restarts: 2, ..Apgd::default() };
     all.push(Box::new(Apgd { loss: LossKind::Dlr, eot: 2, ..apgd.clone() }));
     all.push(Box::new(Apgd { loss: LossKind::Kl, ..apgd }));
+    all.push(Box::new(Square { queries: 20, restarts: 2, ..Square::default() }));
+    all.push(Box::new(Simba { steps: 20, basis: Basis::Dct, ..Simba::default() }));
     let kinds =
         [NoiseKind::Gaussian, NoiseKind::Laplace, NoiseKind::Sign, NoiseKind::SaltAndPepper];
     for kind in kinds {
@@ -180,7 +182,7 @@ fn query_limits_hold_and_stop_nothing() {
                 _ if averages => limit.min(2),
                 _ if attack.family() == Family::MinimalNorm => u64::from(limit > 1),
                 "fgsm" => odd(limit.min(3)),
-                "apgd" | "apgd-t" | "pgd" => odd(limit.min(10)),
+                "apgd" | "apgd-t" | "nes" | "pgd" | "spsa" => odd(limit.min(10)),
                 _ => limit.min(10),
             };
             assert!(

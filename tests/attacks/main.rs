@@ -9,6 +9,7 @@ mod linear;
 mod minimal;
 mod noise;
 mod regions;
+mod score;
 mod settings;
 mod toy;
 mod vectors;

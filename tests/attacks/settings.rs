@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use ironbound::attack::{AnyAttack, Apgd, ApgdT, AttackSpec, Fgsm, Noise, Pgd};
+use ironbound::attack::{
+    AnyAttack, Apgd, ApgdT, AttackSpec, Fgsm, Nes, Noise, Pgd, Simba, Spsa, Square,
+};
 use ironbound::{Bounds, Budget, Goal, LossKind, Margin, Norm, Threat};
 use serde_json::json;
 
@@ -117,6 +119,22 @@ fn parameters_out_of_range_are_named() {
         ("`rho` is 1.5", Box::new(Apgd { rho: 1.5, ..Apgd::default() })),
         ("`rho` is NaN", Box::new(ApgdT { rho: f64::NAN, ..ApgdT::default() })),
         ("`draws` is 0", Box::new(Noise { draws: 0, ..Noise::default() })),
+        ("`queries` is 0", Box::new(Square { queries: 0, ..Square::default() })),
+        ("`restarts` is 0", Box::new(Square { restarts: 0, ..Square::default() })),
+        ("`p_init` is 0", Box::new(Square { p_init: 0.0, ..Square::default() })),
+        ("`p_init` is NaN", Box::new(Square { p_init: f64::NAN, ..Square::default() })),
+        ("`p_init` is 1.5", Box::new(Square { p_init: 1.5, ..Square::default() })),
+        ("`steps` is 0", Box::new(Simba { steps: 0, ..Simba::default() })),
+        ("`step` is 0", Box::new(Simba { step: 0.0, ..Simba::default() })),
+        ("`frequencies` is 2", Box::new(Simba { frequencies: 2.0, ..Simba::default() })),
+        ("`steps` is 0", Box::new(Nes { steps: 0, ..Nes::default() })),
+        ("`pairs` is 0", Box::new(Nes { pairs: 0, ..Nes::default() })),
+        ("`sigma` is -1", Box::new(Nes { sigma: -1.0, ..Nes::default() })),
+        ("`rel_step` is inf", Box::new(Nes { rel_step: f64::INFINITY, ..Nes::default() })),
+        ("`steps` is 0", Box::new(Spsa { steps: 0, ..Spsa::default() })),
+        ("`pairs` is 0", Box::new(Spsa { pairs: 0, ..Spsa::default() })),
+        ("`delta` is NaN", Box::new(Spsa { delta: f64::NAN, ..Spsa::default() })),
+        ("`step` is 0", Box::new(Spsa { step: 0.0, ..Spsa::default() })),
     ];
     for (expected, attack) in cases {
         let message = attack.validate().unwrap_err().to_string();

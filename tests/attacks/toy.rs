@@ -87,6 +87,13 @@ impl Toy {
         Self::new(features, classes, forward, backward)
     }
 
+    /// The same model for samples of this shape.
+    pub(crate) fn shaped(mut self, shape: &[usize]) -> Self {
+        assert_eq!(shape.iter().product::<usize>(), self.features());
+        self.info.shape = shape.to_vec();
+        self
+    }
+
     /// The same logits everywhere.
     pub(crate) fn constant(features: usize, logits: Vec<f32>) -> Self {
         let classes = logits.len();

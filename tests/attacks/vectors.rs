@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use ironbound::attack::{AnyAttack, Fgsm, Pgd, Sample};
+use ironbound::attack::{AnyAttack, Fgsm, Pgd, Sample, Square};
 use ironbound::{
     Aim, Bounds, Classifier, CrossEntropy, Dlr, DlrTargeted, Loss, LossGradient, Norm, Region,
     StepSize, Threat,
@@ -238,4 +238,25 @@ fn an_unblocked_step_needs_the_region_without_its_box() {
     let free = Region { bounds: &Bounds::NONE, ..region };
     free.step(&mut point, &gradient, StepSize::Absolute(0.25));
     assert_eq!(point, [1.25, 0.5]);
+}
+
+#[test]
+fn squares_shrink_on_schedule() {
+    let Some(vectors) = vectors() else { return };
+    let schedule = &vectors["square"];
+    let queries = schedule["steps"].as_u64().unwrap() as usize;
+    let turns: Vec<(usize, f64)> = list(&schedule["p_divided_by"])
+        .iter()
+        .map(|turn| (turn[0].as_u64().unwrap() as usize, number(&turn[1])))
+        .collect();
+    let all = Square { queries, ..Square::default() };
+    let half = Square { queries: queries / 2, ..Square::default() };
+    for step in 1..queries {
+        let divisor =
+            turns.iter().rev().find(|(after, _)| step > *after).map_or(1.0, |turn| turn.1);
+        assert_eq!(all.share(step), 0.8 / divisor, "step {step}");
+        if step % 2 == 0 {
+            assert_eq!(half.share(step / 2), 0.8 / divisor, "step {} of half", step / 2);
+        }
+    }
 }

@@ -1,0 +1,140 @@
+//! Simultaneous perturbation stochastic approximation: Adam along a gradient estimated from scores.
+
+use serde::{Deserialize, Serialize};
+
+use super::estimate::{Directions, Estimator};
+use super::{Attack, Score, Target};
+use crate::error::{Error, Result};
+use crate::loss::{LossKind, check_classes};
+use crate::model::ModelInfo;
+
+/// SPSA: steps of Adam along a gradient estimated from the loss at pairs of points that differ in every feature.
+///
+/// # Threat model
+/// Score-based (logits, no gradients). Norms l1, l2, linf; eps in the units of the model's input. Untargeted and targeted.
+///
+/// # Shapes
+/// Any; a sample is a flat row of features.
+///
+/// # Defaults
+/// 100 steps of Adam with learning rate 0.01 on the margin from the clean input, each along an estimate from 64 pairs of
+/// points with random signs times `delta` 0.01, in the units of the model's input.
+///
+/// # Queries per sample
+/// At most `steps` times twice `pairs`, and 1, forward; a sample stops after the estimate that broke it.
+///
+/// # Errors
+/// When the model cannot be run, has fewer classes than the loss needs, or the run was cancelled.
+///
+/// # Reference
+/// Uesato et al. 2018, <https://arxiv.org/abs/1802.05666>, section 4 and algorithm 1; Adam is Kingma & Ba 2015,
+/// <https://arxiv.org/abs/1412.6980>, algorithm 1, with its defaults for the decay rates.
+///
+/// # Differences
+/// The points of a pair are moved into the region, so that each can be a success; where they were outside, the estimate is
+/// smaller. l1 and l2 take the same steps and project onto their own balls.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Spsa {
+    /// Steps.
+    pub steps: usize,
+    /// Adam's learning rate, in the units of the data.
+    pub step: f64,
+    /// How far the points of a pair are from the iterate in every feature.
+    pub delta: f64,
+    /// Pairs of points per estimate.
+    pub pairs: usize,
+    /// The loss to maximise.
+    pub loss: LossKind,
+}
+
+impl Default for Spsa {
+    fn default() -> Self {
+        Self { steps: 100, step: 0.01, delta: 0.01, pairs: 64, loss: LossKind::Margin }
+    }
+}
+
+impl Attack for Spsa {
+    type Access = Score;
+
+    fn id(&self) -> &'static str {
+        "spsa"
+    }
+
+    fn validate(&self) -> Result<()> {
+        for (field, count) in [("steps", self.steps), ("pairs", self.pairs)] {
+            if count == 0 {
+                return Err(Error::parameter(field, count, "expected 1 or more"));
+            }
+        }
+        for (field, size) in [("step", self.step), ("delta", self.delta)] {
+            if !(size.is_finite() && size > 0.0) {
+                return Err(Error::parameter(field, size, "expected a finite number > 0"));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_model(&self, model: &ModelInfo) -> Result<()> {
+        check_classes(&*self.loss.loss(), model.classes)
+    }
+
+    fn run(&self, target: &mut Target<'_, Score>) -> Result<()> {
+        let estimator = Estimator {
+            loss: &self.loss,
+            directions: Directions::Signs,
+            width: self.delta,
+            pairs: self.pairs,
+        };
+        estimator.climb(target, self.steps, |_, _, adam: &mut Adam, gradient, point| {
+            adam.ascend(self.step, gradient, point);
+        })
+    }
+}
+
+const DECAY_OF_MEAN: f64 = 0.9;
+const DECAY_OF_SQUARES: f64 = 0.999;
+const SMALL: f64 = 1e-8;
+
+/// Adam's moments.
+#[derive(Debug, Default)]
+struct Adam {
+    steps: i32,
+    means: Vec<f64>,
+    squares: Vec<f64>,
+}
+
+impl Adam {
+    fn ascend(&mut self, rate: f64, gradient: &[f32], point: &mut [f32]) {
+        self.steps = self.steps.saturating_add(1);
+        self.means.resize(point.len(), 0.0);
+        self.squares.resize(point.len(), 0.0);
+        let moments = self.means.iter_mut().zip(&mut self.squares);
+        for ((x, &g), (mean, square)) in point.iter_mut().zip(gradient).zip(moments) {
+            let g = f64::from(g);
+            *mean = DECAY_OF_MEAN * *mean + (1.0 - DECAY_OF_MEAN) * g;
+            *square = DECAY_OF_SQUARES * *square + (1.0 - DECAY_OF_SQUARES) * g * g;
+            let mean = *mean / (1.0 - DECAY_OF_MEAN.powi(self.steps));
+            let square = *square / (1.0 - DECAY_OF_SQUARES.powi(self.steps));
+            *x = (f64::from(*x) + rate * mean / (square.sqrt() + SMALL)) as f32;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Against a constant gradient both moments are unbiased from the start: every step is the rate, whatever the scale.
+    #[test]
+    fn steps_along_a_constant_gradient_have_the_rate() {
+        let mut adam = Adam::default();
+        let mut point = [0.0, 0.0, 0.5];
+        for step in 1..=50 {
+            adam.ascend(0.01, &[1e-3, -40.0, 0.0], &mut point);
+            let expected = 0.01 * step as f32;
+            assert!((point[0] - expected).abs() < 1e-4 && (point[1] + expected).abs() < 1e-4);
+        }
+        assert_eq!(point[2], 0.5);
+    }
+}
