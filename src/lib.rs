@@ -29,6 +29,7 @@ pub mod evaluate;
 mod finding;
 mod goal;
 mod grad;
+mod grid;
 mod loss;
 pub mod metrics;
 mod model;

@@ -35,7 +35,6 @@ mod square;
 mod square_moves;
 mod target;
 mod trade;
-mod window;
 
 pub use access::{Access, Blind, Decision, Gradient, Score};
 pub use any::AnyAttack;

@@ -5,9 +5,9 @@ use std::f64::consts::PI;
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
-use super::window::Grid;
 use super::{Attack, Score, Target};
 use crate::error::{Error, Result};
+use crate::grid::Grid;
 use crate::loss::{LossKind, check_classes};
 use crate::model::ModelInfo;
 use crate::rng::Stream;

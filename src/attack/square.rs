@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::packed::{close_gaps, survivors};
 use super::square_moves::{begin, change, least_side};
-use super::window::Grid;
 use super::{Attack, Score, Target};
 use crate::error::{Error, Result};
+use crate::grid::Grid;
 use crate::loss::{LossKind, check_classes};
 use crate::model::ModelInfo;
 use crate::rng::Stream;

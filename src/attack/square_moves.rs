@@ -2,7 +2,7 @@
 
 use rand::RngExt;
 
-use super::window::{Grid, Window};
+use crate::grid::{Grid, Window};
 use crate::rng::Stream;
 use crate::threat::Region;
 

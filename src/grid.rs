@@ -11,10 +11,10 @@ use crate::threat::Region;
 /// rows and columns. Of three, the channels are the last axis if it is shorter than the first, else the first. Of more,
 /// the last two are rows and columns, the others channels.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Grid {
-    pub(super) rows: usize,
-    pub(super) columns: usize,
-    pub(super) channels: usize,
+pub(crate) struct Grid {
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+    pub(crate) channels: usize,
     /// From one row, column or channel to the next.
     strides: [usize; 3],
     /// The first feature.
@@ -22,7 +22,7 @@ pub(super) struct Grid {
 }
 
 impl Grid {
-    pub(super) fn new(shape: &[usize]) -> Self {
+    pub(crate) fn new(shape: &[usize]) -> Self {
         let axes: Vec<usize> = shape.iter().copied().filter(|&axis| axis != 1).collect();
         let (rows, columns, channels, strides) = match axes[..] {
             [] => (1, 1, 1, [1, 1, 1]),
@@ -39,7 +39,7 @@ impl Grid {
     }
 
     /// The smallest part of the grid that holds every free feature, the whole if there is none.
-    pub(super) fn around_free(self, region: &Region<'_>) -> Self {
+    pub(crate) fn around_free(self, region: &Region<'_>) -> Self {
         if region.mask.is_none() {
             return self;
         }
@@ -57,19 +57,19 @@ impl Grid {
         Self { rows: bottom + 1 - top, columns: right + 1 - left, origin, ..self }
     }
 
-    pub(super) fn feature(&self, row: usize, column: usize, channel: usize) -> usize {
+    pub(crate) fn feature(&self, row: usize, column: usize, channel: usize) -> usize {
         let [down, along, across] = self.strides;
         self.origin + row * down + column * along + channel * across
     }
 
     /// The whole.
-    pub(super) fn whole(&self) -> Window {
+    pub(crate) fn whole(&self) -> Window {
         Window { top: 0, left: 0, height: self.rows, width: self.columns }
     }
 
     /// Height and width of a square of a share of the grid, with sides of at least `least`: the nearest whole number,
     /// and where that is more than one side of the grid, a rectangle as long as it takes.
-    pub(super) fn sides(&self, share: f64, least: usize) -> (usize, usize) {
+    pub(crate) fn sides(&self, share: f64, least: usize) -> (usize, usize) {
         let area = share * (self.rows * self.columns) as f64;
         let side = (area.sqrt().round() as usize).max(least);
         if side <= self.rows && side <= self.columns {
@@ -81,14 +81,14 @@ impl Grid {
     }
 
     /// A window of these sides anywhere on the grid.
-    pub(super) fn place(&self, (height, width): (usize, usize), stream: &mut Stream) -> Window {
+    pub(crate) fn place(&self, (height, width): (usize, usize), stream: &mut Stream) -> Window {
         let top = stream.random_range(0..=self.rows - height);
         let left = stream.random_range(0..=self.columns - width);
         Window { top, left, height, width }
     }
 
     /// At most `count` by `count` tiles that cover the grid.
-    pub(super) fn tiles(&self, count: usize) -> Vec<Window> {
+    pub(crate) fn tiles(&self, count: usize) -> Vec<Window> {
         let cuts = |length: usize| {
             let parts = count.min(length);
             (0..parts).map(move |part| (part * length / parts, (part + 1) * length / parts))
@@ -107,22 +107,22 @@ impl Grid {
 
 /// A rectangle of a [`Grid`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Window {
-    pub(super) top: usize,
-    pub(super) left: usize,
-    pub(super) height: usize,
-    pub(super) width: usize,
+pub(crate) struct Window {
+    pub(crate) top: usize,
+    pub(crate) left: usize,
+    pub(crate) height: usize,
+    pub(crate) width: usize,
 }
 
 impl Window {
     /// Rows and columns, row by row.
-    pub(super) fn cells(self) -> impl Iterator<Item = (usize, usize)> {
+    pub(crate) fn cells(self) -> impl Iterator<Item = (usize, usize)> {
         let columns = self.left..self.left + self.width;
         (self.top..self.top + self.height)
             .flat_map(move |row| columns.clone().map(move |column| (row, column)))
     }
 
-    pub(super) fn contains(self, (row, column): (usize, usize)) -> bool {
+    pub(crate) fn contains(self, (row, column): (usize, usize)) -> bool {
         (self.top..self.top + self.height).contains(&row)
             && (self.left..self.left + self.width).contains(&column)
     }
