@@ -18,6 +18,11 @@ pub enum Goal {
     Random,
     /// The class with the smallest logit at the clean input (the label excepted).
     LeastLikely,
+    /// The class with the k-th largest logit at the clean input (the label excepted): 1 is the likeliest wrong class.
+    KthLikely(usize),
+    /// Every class but the label: each attack is aimed at one after the other, the likeliest at the clean input first. A
+    /// sample is broken as soon as the model takes it for any of them.
+    EveryOther,
 }
 
 /// The attacker's aim on one sample: a [`Goal`] once it is resolved.
@@ -62,6 +67,13 @@ impl Aim {
             .fold(f32::NEG_INFINITY, |best, (_, &z)| best.max(z));
         if self.target.is_some() { other - logits[pivot] } else { logits[pivot] - other }
     }
+}
+
+/// The classes other than `label`, the largest logit first (the first of equals).
+pub(crate) fn likeliest(logits: &[f32], label: usize) -> Vec<usize> {
+    let mut classes: Vec<usize> = (0..logits.len()).filter(|class| *class != label).collect();
+    classes.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
+    classes
 }
 
 /// The first index of the largest value: the prediction.

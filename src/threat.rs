@@ -232,7 +232,18 @@ impl Threat {
                 let mut named = all.iter().enumerate();
                 named.try_for_each(|(i, &class)| valid_class(&format!("goal[{i}]"), class))
             }
-            Goal::Untargeted | Goal::Random | Goal::LeastLikely => Ok(()),
+            Goal::KthLikely(k) if !(1..classes).contains(k) => {
+                let expected = format!(
+                    "expected a rank among the other classes, 1 to {}",
+                    classes.saturating_sub(1)
+                );
+                Err(Error::parameter("goal", format!("kth-likely {k}"), expected))
+            }
+            Goal::Untargeted
+            | Goal::Random
+            | Goal::LeastLikely
+            | Goal::KthLikely(_)
+            | Goal::EveryOther => Ok(()),
         }
     }
 

@@ -104,6 +104,8 @@ fn wrong_settings_exit_with_2() {
         (&["--bounds", "dark"], "`bounds` is dark"),
         (&["--targeted", "cat"], "`targeted` is cat"),
         (&["--targeted", "10"], "10"),
+        (&["--targeted", "kth-likely:x"], "`targeted` is kth-likely:x"),
+        (&["--targeted", "kth-likely:10"], "`goal` is kth-likely 10"),
         (&["--fail-under", "-3"], "`fail-under` is -3"),
         (&["--fail-under", "101"], "`fail-under` is 101"),
         (&["--threads", "0"], "`threads` is 0"),

@@ -84,7 +84,14 @@ proptest! {
         seed in any::<u64>(),
         norm in prop::sample::select(vec![Norm::L1, Norm::L2, Norm::Linf]),
         scale in 0.01f64..1.0,
-        goal in prop::sample::select(vec![Goal::Untargeted, Goal::Random, Goal::LeastLikely, Goal::Class(1)]),
+        goal in prop::sample::select(vec![
+            Goal::Untargeted,
+            Goal::Random,
+            Goal::LeastLikely,
+            Goal::KthLikely(2),
+            Goal::EveryOther,
+            Goal::Class(1),
+        ]),
         masked in any::<bool>(),
         boxed in any::<bool>(),
         batch in 1usize..70,
@@ -229,6 +236,49 @@ fn a_target_that_is_the_label_is_not_attacked() {
     }
     let warning = results.warnings.iter().find(|w| w.code == "target-is-label").unwrap();
     assert!(warning.message.starts_with(&format!("{kept} sample")), "{}", warning.message);
+}
+
+/// A sample falls to `every-other` if it falls to any class by itself, at the price of the classes that were tried.
+#[test]
+fn every_other_class_is_sought_in_turn() {
+    let model = Linear::random(6, 6, 4);
+    let (inputs, labels) = samples(&model, 6, 40);
+    let data = dataset(inputs, labels.clone(), 6);
+    let run = |goal, limit| {
+        let threat = Threat::new(Norm::Linf, 0.2).with_goal(goal);
+        let run = Evaluation::new(&model, &data).threat(threat);
+        let run = run.attack(attack("pgd:steps=5")).attack(attack("fab:steps=5"));
+        if let Some(limit) = limit { run.query_limit(limit) } else { run }.run().unwrap().rows
+    };
+    let every = run(Goal::EveryOther, None);
+    let single: Vec<Vec<Row>> = (0..4).map(|class| run(Goal::Class(class), None)).collect();
+    let mut counts = [0; 3];
+    for (kind, row) in every.iter().enumerate() {
+        for (index, attempt) in row.attempts.iter().enumerate().filter(|(_, a)| a.attacked) {
+            let others: Vec<&Attempt> = (0..4)
+                .filter(|class| *class != labels[index])
+                .map(|class| &single[class][kind].attempts[index])
+                .collect();
+            let broken = others.iter().filter(|other| other.fate == Fate::Broken).count();
+            counts[broken.min(2)] += 1;
+            assert!(attempt.fate == Fate::Broken || broken == 0);
+            let forward: u64 = others.iter().map(|other| other.forward).sum();
+            if row.shared {
+                assert_eq!(attempt.forward, forward, "a minimal-norm attack tries all");
+                let distances = others.iter().filter_map(|other| other.adversarial.as_ref());
+                let closest = distances.map(|a| a.distance).fold(f64::INFINITY, f64::min);
+                let found = attempt.adversarial.as_ref().map_or(f64::INFINITY, |a| a.distance);
+                assert!(found <= closest, "{found} {closest}");
+            } else {
+                assert!(attempt.forward <= forward);
+                assert!(attempt.fate == Fate::Broken || attempt.forward == forward);
+            }
+        }
+    }
+    assert!(counts.iter().all(|count| *count > 3), "{counts:?}");
+    for attempt in run(Goal::EveryOther, Some(15)).iter().flat_map(|row| &row.attempts) {
+        assert!(attempt.forward + attempt.backward <= 15);
+    }
 }
 
 #[test]

@@ -53,8 +53,9 @@ pub(crate) struct Args {
     pub(crate) bounds: String,
     #[command(flatten)]
     pub(crate) loading: Loading,
-    /// Look for this class instead of any wrong one
-    #[arg(long, value_name = "CLASS|random|least-likely")]
+    /// Look for this class instead of any wrong one: a number, random, least-likely, kth-likely:K (1 is the likeliest wrong
+    /// class), or every-other (one wrong class after the other)
+    #[arg(long, value_name = "GOAL")]
     pub(crate) targeted: Option<String>,
     /// How many samples to evaluate [default: all]
     #[arg(long, value_name = "N")]

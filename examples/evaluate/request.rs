@@ -106,9 +106,18 @@ fn goal(text: &str) -> Result<Goal> {
     match text {
         "random" => Ok(Goal::Random),
         "least-likely" => Ok(Goal::LeastLikely),
-        class => class.parse().map(Goal::Class).map_err(|_| {
-            fault("targeted", text, "expected a class number, random or least-likely")
-        }),
+        "every-other" => Ok(Goal::EveryOther),
+        _ => {
+            let goal = match text.strip_prefix("kth-likely:") {
+                Some(k) => k.parse().map(Goal::KthLikely),
+                None => text.parse().map(Goal::Class),
+            };
+            goal.map_err(|_| {
+                let expected =
+                    "expected a class number, random, least-likely, kth-likely:K or every-other";
+                fault("targeted", text, expected)
+            })
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::auto_ascent::AutoAscent;
 use super::{Attack, Gradient, Target};
 use crate::error::{Error, Result};
-use crate::goal::Aim;
+use crate::goal::{Aim, likeliest};
 use crate::loss::{LossKind, check_classes};
 use crate::model::ModelInfo;
 
@@ -76,9 +76,7 @@ impl ApgdT {
         let mut logits = vec![];
         target.logits(&ranked, &points, &mut logits)?;
         for (&slot, logits) in ranked.iter().zip(logits.chunks_exact(target.classes())) {
-            let label = target.aim(slot).label;
-            all[slot].extend((0..logits.len()).filter(|&class| class != label));
-            all[slot].sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
+            all[slot] = likeliest(logits, target.aim(slot).label);
             all[slot].truncate(self.classes);
         }
         Ok(all)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::rows::Rows;
 use super::{Gradient, Target};
 use crate::error::Result;
-use crate::goal::Aim;
+use crate::goal::{Aim, likeliest};
 use crate::loss::{Loss, Margin};
 use crate::model::LossGradient;
 use crate::threat::Region;
@@ -53,10 +53,7 @@ impl Rivals {
             by_slot[slot] = if aim.target.is_some() {
                 vec![Rival::Largest]
             } else {
-                let mut classes: Vec<usize> =
-                    (0..logits.len()).filter(|class| *class != aim.label).collect();
-                classes.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
-                classes.into_iter().map(Rival::Class).collect()
+                likeliest(logits, aim.label).into_iter().map(Rival::Class).collect()
             };
         }
         Self { by_slot }

@@ -2,10 +2,10 @@
 
 use rand::RngExt;
 
-use crate::goal::{Aim, Goal};
+use crate::goal::{Aim, Goal, likeliest};
 use crate::rng;
 
-/// The aim on sample `sample` of the data set; none when its target would be its own label.
+/// The aim on sample `sample` of the data set, which says when it is broken; none when its target would be its own label.
 ///
 /// `logits` are those at the clean input.
 pub(super) fn aim(
@@ -16,7 +16,7 @@ pub(super) fn aim(
     logits: &[f32],
 ) -> Option<Aim> {
     let target = match goal {
-        Goal::Untargeted => return Some(Aim::untargeted(label)),
+        Goal::Untargeted | Goal::EveryOther => return Some(Aim::untargeted(label)),
         Goal::Class(class) => *class,
         Goal::PerSample(classes) => classes[sample],
         Goal::Random => {
@@ -24,6 +24,7 @@ pub(super) fn aim(
             draw + usize::from(draw >= label)
         }
         Goal::LeastLikely => least_likely(logits, label),
+        Goal::KthLikely(k) => likeliest(logits, label)[k - 1],
     };
     (target != label).then(|| Aim::targeted(label, target))
 }
@@ -49,6 +50,13 @@ mod tests {
     fn least_likely_skips_the_label_and_takes_the_first() {
         let target = |label| aim(&Goal::LeastLikely, 0, 0, label, &LOGITS).unwrap().target;
         assert_eq!([target(2), target(1), target(0)], [Some(1), Some(3), Some(1)]);
+    }
+
+    #[test]
+    fn kth_likely_skips_the_label_and_takes_the_first() {
+        let target = |k, label| aim(&Goal::KthLikely(k), 0, 0, label, &LOGITS).unwrap().target;
+        assert_eq!([1, 2, 3].map(|k| target(k, 2)), [0, 1, 3].map(Some));
+        assert_eq!([1, 2, 3].map(|k| target(k, 1)), [2, 0, 3].map(Some));
     }
 
     #[test]

@@ -190,6 +190,7 @@ impl<'a> Evaluation<'a> {
             judge,
             samples,
             clean: &clean,
+            logits: &logits,
             seed: self.seed,
             batch: self.batch.unwrap_or_else(|| self.model.preferred_batch().max(1)),
             query_limit: self.query_limit,

@@ -12,6 +12,7 @@ mod events;
 mod judge;
 mod results;
 mod scheduler;
+mod turns;
 mod validate;
 mod warnings;
 

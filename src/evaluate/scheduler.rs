@@ -8,7 +8,7 @@ use super::results::{Adversarial, Attempt, Clean, Fate, Row};
 use crate::attack::{AnyAttack, Family, Outcome, Sample, Session};
 use crate::cancel::Cancel;
 use crate::error::Error;
-use crate::goal::Aim;
+use crate::goal::{Aim, Goal};
 use crate::threat::{Region, Threat};
 
 /// The samples of a run.
@@ -44,6 +44,8 @@ pub(super) struct Scheduler<'a> {
     pub(super) judge: Judge<'a>,
     pub(super) samples: Samples<'a>,
     pub(super) clean: &'a [Clean],
+    /// The logits at each clean input, empty where there are none.
+    pub(super) logits: &'a [Vec<f32>],
     pub(super) seed: u64,
     pub(super) batch: usize,
     pub(super) query_limit: Option<u64>,
@@ -156,8 +158,24 @@ impl Scheduler<'_> {
         attempts
     }
 
-    /// Attacks the samples `unit` together.
+    /// Attacks the samples `unit`.
     fn unit(&self, attack: &dyn AnyAttack, aimed: Aimed<'_>, unit: &[usize]) -> Vec<Attempt> {
+        if aimed.threat.goal == Goal::EveryOther {
+            return self.in_turn(attack, aimed, unit);
+        }
+        let sought = |&index: &usize| aimed.aims[index].map(|aim| (index, aim));
+        let unit: Vec<_> = unit.iter().filter_map(sought).collect();
+        self.together(attack, aimed, &unit, self.query_limit)
+    }
+
+    /// Attacks samples together, each with the aim that the attack is given.
+    pub(super) fn together(
+        &self,
+        attack: &dyn AnyAttack,
+        aimed: Aimed<'_>,
+        unit: &[(usize, Aim)],
+        query_limit: Option<u64>,
+    ) -> Vec<Attempt> {
         if self.cancel.is_cancelled() {
             return vec![Attempt::settled(Fate::Unreached); unit.len()];
         }
@@ -165,14 +183,14 @@ impl Scheduler<'_> {
             model: self.judge.model,
             threat: aimed.threat,
             seed: self.seed,
-            query_limit: self.query_limit,
+            query_limit,
             cancel: self.cancel.clone(),
         };
         let samples: Vec<_> = unit
             .iter()
-            .filter_map(|&index| {
+            .map(|&(index, aim)| {
                 let (id, clean) = (self.samples.id(index), self.samples.input(index));
-                aimed.aims[index].map(|aim| Sample { id, clean, aim })
+                Sample { id, clean, aim }
             })
             .collect();
         let (mut outcomes, ended) = attack.attempt(&session, &samples);
@@ -180,13 +198,16 @@ impl Scheduler<'_> {
         // One sample's error must not cost its neighbours anything, nor depend on who they are.
         let alone = matches!(error, None | Some(Error::Cancelled)) || unit.len() == 1;
         if !alone {
-            let one = |index| self.unit(attack, aimed, std::slice::from_ref(index));
+            let one = |one| self.together(attack, aimed, std::slice::from_ref(one), query_limit);
             return unit.iter().flat_map(one).collect();
         }
         outcomes.resize_with(samples.len(), Outcome::default);
-        let judged = samples.iter().zip(outcomes);
+        let judged = unit.iter().zip(&samples).zip(outcomes);
         judged
-            .map(|(sample, outcome)| self.settle(aimed, sample, outcome, error.as_ref()))
+            .map(|((&(index, sought), sample), outcome)| {
+                let sample = Sample { aim: aimed.aims[index].unwrap_or(sought), ..*sample };
+                self.settle(aimed, &sample, outcome, error.as_ref())
+            })
             .collect()
     }
 

@@ -141,5 +141,7 @@ fn goal(goal: &Goal) -> String {
         Goal::PerSample(_) => "per sample".into(),
         Goal::Random => "random".into(),
         Goal::LeastLikely => "least-likely".into(),
+        Goal::KthLikely(k) => format!("kth-likely {k}"),
+        Goal::EveryOther => "every-other".into(),
     }
 }

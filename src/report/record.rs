@@ -100,7 +100,8 @@ pub struct AttackRow {
     pub norm: Norm,
     /// The budget, in the units of the data; the largest one when it differs by sample or feature.
     pub eps: f64,
-    /// The attacker's goal: "untargeted", "random", "least-likely", "class 3", "per sample".
+    /// The attacker's goal: "untargeted", "random", "least-likely", "kth-likely 2", "every-other", "class 3",
+    /// "per sample".
     #[serde(default)]
     pub goal: String,
     /// Which of [`Report::worst_case`] has the same threat.

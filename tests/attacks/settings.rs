@@ -179,6 +179,11 @@ fn threats_that_do_not_fit_are_refused_by_field() {
         ),
         ("`mask` is 1 long", linf.clone().with_mask(vec![true])),
         ("`goal` is 4: the model has 4 classes, 0 to 3", linf.clone().with_goal(Goal::Class(4))),
+        (
+            "`goal` is kth-likely 4: expected a rank among the other classes, 1 to 3",
+            linf.clone().with_goal(Goal::KthLikely(4)),
+        ),
+        ("`goal` is kth-likely 0", linf.clone().with_goal(Goal::KthLikely(0))),
         ("`goal` is 1 long", linf.clone().with_goal(Goal::PerSample(vec![0]))),
         ("`goal[2]` is 9", linf.clone().with_goal(Goal::PerSample(vec![0, 1, 9]))),
     ];
@@ -192,6 +197,8 @@ fn threats_that_do_not_fit_are_refused_by_field() {
         Threat::new(Norm::L1, 0.0),
         Threat::new(Norm::L0, 2.0),
         with(Budget::PerFeature(vec![0.0, 1.0])),
+        linf.clone().with_goal(Goal::KthLikely(3)),
+        linf.clone().with_goal(Goal::EveryOther),
         linf.with_goal(Goal::PerSample(vec![0, 3, 1])),
     ];
     for threat in fine {
