@@ -59,7 +59,7 @@ pub use sigma_zero::SigmaZero;
 pub use simba::{Basis, Simba};
 pub use spsa::Spsa;
 pub use square::Square;
-pub use target::{Closest, Outcome, Sample, Session, Target};
+pub use target::{Closest, Member, Outcome, Sample, Session, Target};
 
 use std::fmt::Debug;
 

@@ -271,6 +271,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::float_cmp, reason = "the ends are exact in binary")]
     fn stripes_fill_columns_with_either_end() {
         let clean = [0.5; 2 * 4 * 6];
         let threat = Threat::new(Norm::Linf, 0.25);

@@ -57,8 +57,19 @@ pub struct Outcome {
     pub zero_gradients: u64,
     /// The first non-finite logit: (class, value).
     pub non_finite: Option<(usize, f32)>,
+    /// The member of an ensemble that broke the sample; none where the attack itself did.
+    pub member: Option<Member>,
     margin: f32,
     distance: f64,
+}
+
+/// An attack within an ensemble.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Its name there.
+    pub name: &'static str,
+    /// The name of its access class.
+    pub access: &'static str,
 }
 
 /// The closest success of a slot so far.
@@ -100,6 +111,7 @@ impl Outcome {
         if better && other.point.is_some() {
             (self.point, self.success) = (other.point, other.success);
             (self.margin, self.distance) = (other.margin, other.distance);
+            self.member = other.member;
         }
     }
 }
@@ -586,6 +598,7 @@ impl Target<'_, Gradient> {
         slots: &[usize],
     ) -> Result<()> {
         let samples: Vec<_> = slots.iter().map(|&slot| self.samples[slot]).collect();
+        let broken: Vec<bool> = slots.iter().map(|&slot| self.is_broken(slot)).collect();
         let mut before: Vec<_> =
             slots.iter().map(|&slot| std::mem::take(&mut self.outcomes[slot])).collect();
         // What is in reach says nothing to an attack that knows no budget, and what it finds may be out of reach.
@@ -606,6 +619,12 @@ impl Target<'_, Gradient> {
                 (found.point, found.success) = (None, false);
             }
             found.absorb(known);
+        }
+        for (&slot, _) in slots.iter().zip(broken).filter(|(_, broken)| !broken) {
+            let outcome = &mut self.outcomes[slot];
+            if outcome.success {
+                outcome.member.get_or_insert(Member { name, access: member.access() });
+            }
         }
         ended
     }

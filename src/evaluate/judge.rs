@@ -51,6 +51,7 @@ impl Judge<'_> {
             point: point.into(),
             distance,
             prediction: argmax(&logits),
+            member: None,
         }))
     }
 }

@@ -10,6 +10,7 @@ mod clean;
 mod curve;
 mod events;
 mod judge;
+mod masking;
 mod results;
 mod scheduler;
 mod turns;

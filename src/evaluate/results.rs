@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::attack::Member;
 use crate::finding::Finding;
 use crate::model::ModelInfo;
 use crate::threat::Threat;
@@ -43,6 +44,8 @@ pub struct Adversarial {
     pub distance: f64,
     /// The class that the model takes it for.
     pub prediction: usize,
+    /// The member of an ensemble that found it; none where the attack is none.
+    pub member: Option<Member>,
 }
 
 /// One sample under one attack and threat.
@@ -102,6 +105,12 @@ pub struct Row {
 }
 
 impl Row {
+    /// Samples that were broken.
+    #[must_use]
+    pub fn broken(&self) -> usize {
+        self.attempts.iter().filter(|attempt| attempt.fate == Fate::Broken).count()
+    }
+
     /// What became of each sample.
     #[must_use]
     pub fn fates(&self) -> Vec<Fate> {

@@ -220,10 +220,13 @@ impl Scheduler<'_> {
         ended: Option<&Error>,
     ) -> Attempt {
         let region = aimed.threat.region(sample.id, sample.clean);
-        let verdict = match outcome.point {
+        let mut verdict = match outcome.point {
             Some(point) => self.judge.verify(sample.id, region, sample.aim, point),
             None => Ok(None),
         };
+        if let Ok(Some(found)) = &mut verdict {
+            found.member = outcome.member;
+        }
         let rejected = outcome.success && !matches!(verdict, Ok(Some(_)));
         let error = match (&verdict, ended) {
             (Err(error), _) => Some(error.to_string()),

@@ -1,11 +1,10 @@
 //! What the reader of the numbers must know.
 
+use super::masking::SIGNS;
 use super::results::{Attempt, Clean, Fate, Row};
-use crate::attack::{Access, Blind, Gradient};
 use crate::finding::Finding;
 use crate::goal::{Aim, Goal};
 use crate::preflight::NON_FINITE_REMEDY;
-use crate::threat::Threat;
 
 /// A threat's goal, and the aim that it came to on each sample.
 pub(super) type Aims<'a> = (&'a Goal, &'a [Option<Aim>]);
@@ -33,7 +32,7 @@ pub(super) fn collect(
         all.extend(rejected(series));
         all.extend(zero_gradients(series));
     }
-    all.extend(noise_beats_gradient(rows));
+    all.extend(SIGNS.iter().flat_map(|sign| sign(rows)));
     all
 }
 
@@ -102,42 +101,6 @@ fn zero_gradients(series: &[Row]) -> Option<Finding> {
     );
     let remedy = "attack it with the margin loss, and without gradients as well";
     (zero > 0).then(|| Finding::warning("zero-gradient", message).remedy(remedy))
-}
-
-/// A sign of gradient masking: a better-informed attack should break at least as many samples as a blind one.
-fn noise_beats_gradient(rows: &[Row]) -> Vec<Finding> {
-    let mut threats: Vec<&Threat> = vec![];
-    for row in rows {
-        if !threats.contains(&&row.threat) {
-            threats.push(&row.threat);
-        }
-    }
-    let best = |threat: &Threat, access: &str| {
-        let of = rows.iter().filter(|row| {
-            row.access == access
-                && row.threat == *threat
-                && row.attempts.iter().all(|a| a.fate != Fate::Unreached)
-        });
-        let broken = |row: &Row| row.attempts.iter().filter(|a| a.fate == Fate::Broken).count();
-        // The first of the best, so that the message does not depend on the order of ties.
-        of.map(|row| (broken(row), row)).rev().max_by_key(|(broken, _)| *broken)
-    };
-    let found = threats.into_iter().filter_map(|threat| {
-        let ((noise, blind), (gradient, white)) =
-            best(threat, Blind::NAME).zip(best(threat, Gradient::NAME))?;
-        let message = format!(
-            "{} broke {noise} of {} samples within {} {}, {} only {gradient}: the gradient may be masked, so that the \
-             gradient attacks say little",
-            blind.attack,
-            blind.attempts.len(),
-            threat.norm,
-            threat.budget.largest(),
-            white.attack
-        );
-        let remedy = "believe the noise, and attack the model without gradients as well";
-        (noise > gradient).then(|| Finding::warning("noise-beats-gradient", message).remedy(remedy))
-    });
-    found.collect()
 }
 
 /// The attempts of a series, those that rows share once.

@@ -1,7 +1,7 @@
 //! Exact binomial tails.
 
 /// P(X >= hits) for X ~ Binomial(trials, share), summed from the smallest terms.
-pub(super) fn tail(hits: usize, trials: usize, share: f64) -> f64 {
+pub(crate) fn tail(hits: usize, trials: usize, share: f64) -> f64 {
     if hits == 0 {
         return 1.0;
     }

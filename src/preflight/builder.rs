@@ -195,7 +195,7 @@ impl<'a> Preflight<'a> {
             Ok(subject) => subject,
             Err(Error::Cancelled) => return Err(Error::Cancelled),
             Err(error) => {
-                found.push(failed(Severity::Error, "the model", &error));
+                found.push(check_failed(Severity::Error, "the model", &error));
                 return Ok((found, None));
             }
         };
@@ -206,7 +206,7 @@ impl<'a> Preflight<'a> {
                 Err(Error::Cancelled) => return Err(Error::Cancelled),
                 Err(error) => {
                     let what = format!("the check of {name}");
-                    found.push(failed(Severity::Warning, &what, &error));
+                    found.push(check_failed(Severity::Warning, &what, &error));
                 }
             }
         }
@@ -260,7 +260,8 @@ impl<'a> Preflight<'a> {
     }
 }
 
-fn failed(severity: Severity, what: &str, error: &Error) -> Finding {
+/// Says that a check could not be run.
+pub(crate) fn check_failed(severity: Severity, what: &str, error: &Error) -> Finding {
     let message = format!("{what} could not be run: {}", error.one_line());
     Finding::new(severity, "check-failed", message)
 }

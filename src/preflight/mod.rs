@@ -11,7 +11,9 @@ mod checks;
 mod rehearse;
 mod subject;
 
+pub(crate) use binomial::tail;
 pub use builder::Preflight;
+pub(crate) use builder::check_failed;
 pub(crate) use checks::NON_FINITE_REMEDY;
 pub(crate) use rehearse::rehearse;
 pub(crate) use subject::Subject;

@@ -6,6 +6,7 @@
 mod accounting;
 mod apgd;
 mod linear;
+mod masking;
 mod minimal;
 mod noise;
 mod regions;

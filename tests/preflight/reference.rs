@@ -2,8 +2,10 @@
 
 use std::io::Write;
 
+use ironbound::attack::AttackSpec;
 use ironbound::{
-    Bounds, Dataset, Model, ModelOptions, Norm, Preflight, Preprocessing, Severity, Threat,
+    Bounds, Dataset, Evaluation, Model, ModelOptions, Norm, Preflight, Preprocessing, Severity,
+    Threat,
 };
 use serde_json::Value;
 
@@ -96,4 +98,78 @@ fn a_missing_normalisation_is_found() {
             "{finding}"
         );
     }
+}
+
+/// Signs that gradients mislead.
+const MASKING: [&str; 7] = [
+    "black-box-beats-white-box",
+    "fgsm-beats-pgd",
+    "flat-along-gradient",
+    "more-steps-do-worse",
+    "noise-beats-fgsm",
+    "noise-beats-gradient",
+    "unbounded-attack-fails",
+];
+
+/// The codes of masking that an evaluation of a few attacks finds.
+fn masking(name: &str, eps: f64, samples: usize) -> Option<Vec<String>> {
+    let entry = entry(name)?;
+    let (model, data) = load(name, &entry, right(&entry))?;
+    let bounds = if entry["layout"] == "flat" { Bounds::NONE } else { Bounds::Uniform(0.0, 1.0) };
+    let threats = [Norm::Linf, Norm::L2].map(|norm| {
+        let eps = if norm == Norm::L2 { 10.0 * eps } else { eps };
+        Threat::new(norm, eps).with_bounds(bounds.clone())
+    });
+    let run = threats.into_iter().fold(Evaluation::new(&model, &data), Evaluation::threat);
+    let attacks = ["noise", "fgsm", "pgd", "pgd:steps=10,rel_step=0.25", "square:queries=300"];
+    let attacks = attacks.iter().map(|attack| attack.parse::<AttackSpec>().unwrap());
+    let run = attacks.fold(run.range(0, Some(samples)), Evaluation::attack);
+    let found = run.run().unwrap().warnings.into_iter();
+    let found: Vec<_> = found.filter(|f| MASKING.contains(&&f.code[..])).collect();
+    found.iter().for_each(|finding| say(&format!("{name}: {finding}")));
+    Some(found.into_iter().map(|finding| finding.code).collect())
+}
+
+#[test]
+fn honest_models_show_no_sign_of_masking() {
+    for (name, eps) in [
+        ("cifar_marabou_small", 1.0 / 255.0),
+        ("gesture_keypoint", 0.02),
+        ("iris_mlp", 0.1),
+        ("mnist2x10", 0.02),
+        ("mnist2x5_sigmoid", 0.02),
+        ("mnist5x20_leaky", 0.02),
+        ("mnist_softmax_last", 0.02),
+    ] {
+        let Some(found) = masking(name, eps, 50) else { return };
+        assert!(found.is_empty(), "{name}: {found:?}");
+    }
+}
+
+#[test]
+#[ignore = "minutes"]
+fn larger_honest_models_show_no_sign_of_masking() {
+    for (name, eps) in [
+        ("cifar_base_kw", 2.0 / 255.0),
+        ("cifar_resnet_2b", 2.0 / 255.0),
+        ("cifar_sri_resnet_a", 2.0 / 255.0),
+        ("cifar_vit_pgd", 1.0 / 255.0),
+        ("cifar_winml_cnn", 1.0 / 255.0),
+        ("eran_sigmoid_6x200", 0.012),
+        ("gtsrb_fast", 1.0 / 255.0),
+        ("mnist_cnn_avgpool", 0.02),
+        ("mnist_cnn_max3", 0.05),
+        ("mnist_cnn_ms", 0.05),
+        ("mnist_net_256x2", 0.03),
+        ("mnist_self_attention", 0.1),
+    ] {
+        let Some(found) = masking(name, eps, 30) else { return };
+        assert!(found.is_empty(), "{name}: {found:?}");
+    }
+}
+
+#[test]
+fn a_binarised_network_shows_signs_of_masking() {
+    let Some(found) = masking("gtsrb_qconv30", 3.0 / 255.0, 12) else { return };
+    assert!(found.contains(&"unbounded-attack-fails".into()), "{found:?}");
 }
