@@ -23,6 +23,7 @@
 pub mod attack;
 pub mod audit;
 mod cancel;
+pub mod corruption;
 mod data;
 mod error;
 pub mod evaluate;
@@ -43,7 +44,7 @@ pub use audit::Audit;
 pub use cancel::Cancel;
 pub use data::{Dataset, Layout, NpzArray, NpzValues, write_npz};
 pub use error::{Cause, Error, Result};
-pub use evaluate::{Evaluation, Observer, Results};
+pub use evaluate::{CorruptionResults, Corruptions, Evaluation, Observer, Results};
 pub use finding::{Finding, Severity};
 pub use goal::{Aim, Goal, argmax};
 pub use grad::{AuditOptions, GradientAudit, GradientStatus, audit_gradient, gradient_rules};

@@ -1,5 +1,6 @@
 //! Labelled samples in memory.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use super::npy::Shape;
 use super::shape::Layout;
 use crate::error::{Error, Result};
 use crate::finding::Finding;
-use crate::model::{Given, SampleArray, SampleArrays};
+use crate::model::{Classifier, Given, SampleArray, SampleArrays};
 
 /// Labelled samples in memory.
 ///
@@ -249,8 +250,34 @@ impl Dataset {
         }
     }
 
+    /// Does something with `model` and these samples, once the model has all that it takes of them.
+    ///
+    /// # Errors
+    /// [`Error::Data`] when they lack an input of the model; those of `then`.
+    pub(crate) fn bound_to<T>(
+        &self,
+        model: &dyn Classifier,
+        then: impl FnOnce(&dyn Classifier, &Self) -> Result<T>,
+    ) -> Result<T> {
+        let Some(bound) = model.bind(&self.given())? else { return then(model, self) };
+        let attacked = bound.inputs.map(|(shape, values)| self.with_values(shape, values));
+        then(&*bound.model, attacked.as_ref().unwrap_or(self))
+    }
+
+    /// The samples in the shape of the model's input.
+    ///
+    /// # Errors
+    /// As [`reshaped_for`](Self::reshaped_for).
+    pub(crate) fn shaped_for(&self, model: &dyn Classifier) -> Result<Cow<'_, Self>> {
+        let shape = &model.info().shape;
+        if self.shape() == shape {
+            return Ok(Cow::Borrowed(self));
+        }
+        self.clone().reshaped_for(shape).map(Cow::Owned)
+    }
+
     /// The same samples with other values, of shape `samples x shape`.
-    pub(crate) fn with_values(&self, shape: Vec<usize>, x: Vec<f32>) -> Self {
+    fn with_values(&self, shape: Vec<usize>, x: Vec<f32>) -> Self {
         Self {
             x,
             shape,

@@ -1,6 +1,5 @@
 //! What to evaluate, and how.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::events::{Observer, Plan, Silent};
@@ -163,16 +162,14 @@ impl<'a> Evaluation<'a> {
     }
 
     fn run_here(&self) -> Result<Results> {
-        let Some(bound) = self.model.bind(&self.data.given())? else { return self.run_bound() };
-        let attacked = bound.inputs.map(|(shape, values)| self.data.with_values(shape, values));
-        let model = &*bound.model;
-        let data = attacked.as_ref().unwrap_or(self.data);
-        Evaluation { model, data, ..self.clone() }.run_bound()
+        self.data.bound_to(self.model, |model, data| {
+            Evaluation { model, data, ..self.clone() }.run_bound()
+        })
     }
 
     /// Runs it on a model that lacks nothing.
     fn run_bound(&self) -> Result<Results> {
-        let data = self.data()?;
+        let data = self.data.shaped_for(self.model)?;
         self.validate(&data)?;
         let samples = self.samples(&data)?;
         if !(self.threats.is_empty() || self.attacks.is_empty()) {
@@ -233,15 +230,6 @@ impl<'a> Evaluation<'a> {
             rows,
             warnings,
         })
-    }
-
-    /// The data in the shape of the model's input.
-    fn data(&self) -> Result<Cow<'a, Dataset>> {
-        let shape = &self.model.info().shape;
-        if self.data.shape() == shape {
-            return Ok(Cow::Borrowed(self.data));
-        }
-        self.data.clone().reshaped_for(shape).map(Cow::Owned)
     }
 
     /// The samples asked for.

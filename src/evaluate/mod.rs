@@ -7,6 +7,7 @@
 mod aims;
 mod builder;
 mod clean;
+mod corruptions;
 mod curve;
 mod events;
 mod judge;
@@ -18,5 +19,6 @@ mod validate;
 mod warnings;
 
 pub use builder::Evaluation;
+pub use corruptions::{CorruptionResults, Corruptions};
 pub use events::{Observer, Plan, RowDone, Silent, UnitDone};
 pub use results::{Adversarial, Attempt, Clean, DataInfo, Fate, Results, Row};

@@ -157,10 +157,9 @@ impl<'a> Preflight<'a> {
     /// [`Error::Data`] when the data set lacks an input of the model; those of `then`.
     pub(crate) fn bound<T>(&self, then: impl FnOnce(&Preflight<'_>) -> Result<T>) -> Result<T> {
         let Some(data) = self.data else { return then(self) };
-        let Some(bound) = self.model.bind(&data.given())? else { return then(self) };
-        let attacked = bound.inputs.map(|(shape, values)| data.with_values(shape, values));
-        let data = Some(attacked.as_ref().unwrap_or(data));
-        then(&Preflight { model: &*bound.model, data, ..self.clone() })
+        data.bound_to(self.model, |model, data| {
+            then(&Preflight { model, data: Some(data), ..self.clone() })
+        })
     }
 
     /// What the checks find on `data`, which fits the model.
@@ -238,12 +237,7 @@ impl<'a> Preflight<'a> {
         let Some(data) = self.data else {
             return subject::draw(self.model, self.samples, self.seed).map(Cow::Owned);
         };
-        let shape = &self.model.info().shape;
-        let data = if data.shape() == shape {
-            Cow::Borrowed(data)
-        } else {
-            Cow::Owned(data.clone().reshaped_for(shape)?)
-        };
+        let data = data.shaped_for(self.model)?;
         data.validate(&Bounds::NONE, self.model.classes())?;
         if self.offset >= data.len() {
             let expected = format!("expected less than the number of samples, {}", data.len());
