@@ -288,7 +288,7 @@ fn blurs_leave_an_even_image_alone_and_noise_has_its_moments() {
         }
     }
     let severity = Severity::ALL[0];
-    let mut spread = |kind| {
+    let spread = |kind| {
         let noisy = canvas.corrupt(&even, kind, severity, &mut stream(0, "moments", 0, 0));
         noisy.iter().map(|x| f64::from(x - 0.5).powi(2)).sum::<f64>() / noisy.len() as f64
     };
