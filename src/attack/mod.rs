@@ -9,6 +9,7 @@ mod auto_ascent;
 mod auto_attack;
 mod boundary;
 mod checks;
+mod corruption;
 mod cw;
 mod ddn;
 mod deepfool;
@@ -41,6 +42,7 @@ pub use any::AnyAttack;
 pub use apgd::Apgd;
 pub use apgd_t::ApgdT;
 pub use auto_attack::{AutoAttack, Version};
+pub use corruption::Corruption;
 pub use cw::Cw;
 pub use ddn::Ddn;
 pub use deepfool::DeepFool;
@@ -72,6 +74,7 @@ spec::attacks! {
     "apgd" => Apgd,
     "apgd-t" => ApgdT,
     "autoattack" => AutoAttack,
+    "corruption" => Corruption,
     "cw" => Cw,
     "ddn" => Ddn,
     "deepfool" => DeepFool,

@@ -32,9 +32,9 @@ pub struct Canvas<'a> {
     small: bool,
 }
 
-/// The number of a kind at a severity among all, by which its random stream is found.
-pub(crate) fn place(kind: Kind, severity: Severity) -> usize {
-    kind as usize * Severity::ALL.len() + usize::from(severity.get()) - 1
+/// The number of a draw of a kind at a severity, by which its random stream is found.
+pub(crate) fn restart(kind: Kind, severity: Severity, draw: usize) -> usize {
+    (draw * Kind::ALL.len() + kind as usize) * Severity::ALL.len() + usize::from(severity.get()) - 1
 }
 
 impl<'a> Canvas<'a> {

@@ -1,5 +1,7 @@
 //! How strong a corruption is.
 
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -57,6 +59,23 @@ pub enum ParameterSet {
     Cifar,
     /// Those of ImageNet-C, for 224 x 224 pixels.
     ImageNet,
+}
+
+impl FromStr for ParameterSet {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "cifar" => Ok(Self::Cifar),
+            "imagenet" => Ok(Self::ImageNet),
+            _ => Err(Error::Unknown {
+                what: "parameter set",
+                name: text.into(),
+                choices: ["auto", "cifar", "imagenet"].map(Into::into).to_vec(),
+            }),
+        }
+    }
 }
 
 /// The longest side of an image that counts as small.

@@ -18,6 +18,7 @@ mod frost;
 mod glass;
 mod image;
 mod jpeg;
+mod kinds;
 mod level;
 mod motion;
 mod noise;
@@ -31,7 +32,8 @@ mod tone;
 mod zoom;
 
 pub use canvas::Canvas;
-pub(crate) use canvas::place;
+pub(crate) use canvas::restart;
+pub use kinds::Kinds;
 pub use level::{ParameterSet, Severity};
 
 table::corruptions! {

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::judge::Judge;
 use super::results::DataInfo;
 use crate::cancel::Cancel;
-use crate::corruption::{Canvas, Kind, ParameterSet, Severity, place};
+use crate::corruption::{Canvas, Kind, ParameterSet, Severity, restart};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::goal::argmax;
@@ -38,8 +38,8 @@ pub struct CorruptionResults {
     pub model: ModelInfo,
     /// The data.
     pub data: DataInfo,
-    /// How many samples there are.
-    pub samples: usize,
+    /// Each sample's index in the data set.
+    pub ids: Vec<usize>,
     /// For which size of image the parameters were.
     pub parameters: ParameterSet,
     /// The severities of every row.
@@ -141,7 +141,7 @@ impl<'a> Corruptions<'a> {
             seed: self.seed,
             model: model.info().clone(),
             data: DataInfo { path: data.path().into(), sha256: data.sha256().into() },
-            samples: data.len(),
+            ids: data.ids().to_vec(),
             parameters: canvas.parameters(),
             severities: self.severities.clone(),
             clean: counts[0],
@@ -169,7 +169,8 @@ impl<'a> Corruptions<'a> {
         let mut wrong = vec![is_wrong(clean)?];
         for &kind in &self.kinds {
             for &severity in &self.severities {
-                let mut stream = rng::stream(self.seed, "corruption", id, place(kind, severity));
+                let mut stream =
+                    rng::stream(self.seed, "corruption", id, restart(kind, severity, 0));
                 wrong.push(is_wrong(&canvas.corrupt(clean, kind, severity, &mut stream))?);
             }
         }

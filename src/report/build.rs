@@ -6,6 +6,7 @@ use super::record::{
 use crate::evaluate::{Clean, Fate, Results, Row};
 use crate::goal::Goal;
 use crate::metrics::{Tally, spread, wilson95, worst_case};
+use crate::model::ModelInfo;
 use crate::threat::Threat;
 
 impl Report {
@@ -18,14 +19,7 @@ impl Report {
             ironbound: env!("CARGO_PKG_VERSION").into(),
             seed: results.seed,
             partial: results.partial,
-            model: ModelRecord {
-                path: model.path.clone(),
-                sha256: model.sha256.clone(),
-                input: model.input.clone(),
-                output: model.output.clone(),
-                classes: model.classes,
-                options: model.options.clone(),
-            },
+            model: model.into(),
             data: DataRecord {
                 path: results.data.path.clone(),
                 sha256: results.data.sha256.clone(),
@@ -36,6 +30,19 @@ impl Report {
             attacks: results.rows.iter().map(|row| attack(row, &threats, &results.ids)).collect(),
             worst_case: threats.iter().map(|threat| worst(threat, results)).collect(),
             warnings: results.warnings.clone(),
+        }
+    }
+}
+
+impl From<&ModelInfo> for ModelRecord {
+    fn from(model: &ModelInfo) -> Self {
+        Self {
+            path: model.path.clone(),
+            sha256: model.sha256.clone(),
+            input: model.input.clone(),
+            output: model.output.clone(),
+            classes: model.classes,
+            options: model.options.clone(),
         }
     }
 }

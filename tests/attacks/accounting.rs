@@ -18,6 +18,11 @@ use crate::toy::Toy;
 const FEATURES: usize = 12;
 const NORMS: [Norm; 3] = [Norm::L1, Norm::L2, Norm::Linf];
 
+/// A model of images of 3 x 4 pixels: what some attacks need, and no other minds.
+fn image() -> Toy {
+    Toy::curved(FEATURES, 4).shaped(&[3, 4])
+}
+
 fn cleans(count: usize) -> Vec<Vec<f32>> {
     let mut draw = stream(3, "cleans", 0, 0);
     (0..count).map(|_| (0..FEATURES).map(|_| draw.random_range(0.0..1.0)).collect()).collect()
@@ -79,7 +84,7 @@ fn budget(norm: Norm) -> f64 {
 
 #[test]
 fn outcomes_do_not_depend_on_the_batch() {
-    let model = Toy::curved(FEATURES, 4);
+    let model = image();
     let cleans = cleans(9);
     let samples = samples(&cleans);
     for norm in NORMS {
@@ -115,7 +120,7 @@ fn every_point_asked_about_is_feasible_and_the_input_is_left_alone() {
             .iter()
             .flat_map(|a| samples(&cleans).into_iter().map(move |s| (a, s)))
         {
-            let model = Toy::curved(FEATURES, 4);
+            let model = image();
             let outcome = attack.run(&model.session(&threat), &[sample]).unwrap().remove(0);
             let asked = asked_region(&**attack, &threat);
             let mut region = asked.region(sample.id, sample.clean);
@@ -145,7 +150,7 @@ fn asked_region(attack: &dyn AnyAttack, threat: &Threat) -> Threat {
 
 #[test]
 fn no_budget_leaves_the_clean_input() {
-    let model = Toy::curved(FEATURES, 4);
+    let model = image();
     let cleans = cleans(3);
     for norm in NORMS {
         let threat = Threat::new(norm, 0.0);
@@ -165,7 +170,7 @@ fn query_limits_hold_and_stop_nothing() {
     let threat = Threat::new(Norm::Linf, 0.02);
     for limit in 0..16 {
         for attack in attacks_in(Norm::Linf) {
-            let model = Toy::curved(FEATURES, 4);
+            let model = image();
             let session = Session { query_limit: Some(limit), ..model.session(&threat) };
             let outcomes = attack.run(&session, &samples(&cleans)).unwrap();
             assert!(
@@ -414,7 +419,7 @@ fn a_loss_that_needs_more_classes_is_an_error() {
 /// The members of an ensemble share the samples' limits, and what they find is one outcome.
 #[test]
 fn members_go_on_where_others_stopped() {
-    let model = Toy::curved(FEATURES, 4);
+    let model = image();
     let cleans = cleans(6);
     let threat = Threat::new(Norm::Linf, 0.02);
     let samples = samples(&cleans);
@@ -436,7 +441,7 @@ fn members_go_on_where_others_stopped() {
 #[test]
 fn members_without_a_budget_are_held_to_it() {
     let cleans = cleans(6);
-    let model = Toy::curved(FEATURES, 4);
+    let model = image();
     let untargeted = |(id, clean)| Sample { id, clean, aim: Aim::untargeted(0) };
     let mut samples: Vec<Sample<'_>> =
         cleans.iter().map(Vec::as_slice).enumerate().map(untargeted).collect();
@@ -471,7 +476,7 @@ fn a_loss_that_compares_with_the_clean_input_moves_away_from_it() {
         .collect();
     let loss = LossKind::Kl.loss();
     let apgd = Apgd { steps: 10, loss: LossKind::Kl, ..Apgd::default() };
-    let model = Toy::curved(FEATURES, 4);
+    let model = image();
     let outcomes = AnyAttack::run(&apgd, &model.session(&threat), &samples).unwrap();
     for (sample, outcome) in samples.iter().zip(outcomes).filter(|(_, o)| !o.success) {
         assert_eq!((outcome.forward, outcome.backward), (11, 10));
