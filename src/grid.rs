@@ -10,7 +10,7 @@ use crate::threat::Region;
 /// Axes of length one do not count. One axis is a single row: a vector's neighbours are its adjacent features. Two are
 /// rows and columns. Of three, the channels are the last axis if it is shorter than the first, else the first. Of more,
 /// the last two are rows and columns, the others channels.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Grid {
     pub(crate) rows: usize,
     pub(crate) columns: usize,

@@ -3,6 +3,7 @@
 mod cross_entropy;
 mod dlr;
 mod kl;
+mod list;
 mod logit;
 mod margin;
 #[cfg(test)]
@@ -11,6 +12,7 @@ mod tests;
 pub use cross_entropy::CrossEntropy;
 pub use dlr::{Dlr, DlrTargeted};
 pub use kl::Kl;
+pub(crate) use list::several;
 pub use logit::Logit;
 pub use margin::Margin;
 

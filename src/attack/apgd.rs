@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::ascent::own_aims;
 use super::auto_ascent::AutoAscent;
 use super::{Attack, Gradient, Target};
 use crate::error::Result;
@@ -86,7 +87,7 @@ impl Attack for Apgd {
     }
 
     fn run(&self, target: &mut Target<'_, Gradient>) -> Result<()> {
-        let aims: Vec<_> = (0..target.len()).map(|slot| Some(target.aim(slot))).collect();
+        let aims = own_aims(target);
         (0..self.restarts).try_for_each(|restart| self.ascent().run(target, restart, &aims))
     }
 }

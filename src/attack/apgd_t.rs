@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::auto_ascent::AutoAscent;
+use super::ranks::Ranks;
 use super::{Attack, Gradient, Target};
 use crate::error::{Error, Result};
-use crate::goal::{Aim, likeliest};
 use crate::loss::{LossKind, check_classes};
 use crate::model::ModelInfo;
 
@@ -63,24 +63,6 @@ impl ApgdT {
     fn ascent(&self) -> AutoAscent<'_> {
         AutoAscent { loss: &self.loss, steps: self.steps, rho: self.rho, eot: self.eot }
     }
-
-    /// The classes to try for each slot, likeliest first.
-    fn targets(&self, target: &mut Target<'_, Gradient>) -> Result<Vec<Vec<usize>>> {
-        let given = |slot| target.aim(slot).target.into_iter().collect();
-        let mut all: Vec<Vec<usize>> = (0..target.len()).map(given).collect();
-        let open = |slot: &usize| target.affords(*slot, 1) && !target.is_broken(*slot);
-        let ranked: Vec<usize> =
-            (0..target.len()).filter(open).filter(|&slot| all[slot].is_empty()).collect();
-        let points: Vec<f32> =
-            ranked.iter().flat_map(|&slot| target.clean(slot)).copied().collect();
-        let mut logits = vec![];
-        target.logits(&ranked, &points, &mut logits)?;
-        for (&slot, logits) in ranked.iter().zip(logits.chunks_exact(target.classes())) {
-            all[slot] = likeliest(logits, target.aim(slot).label);
-            all[slot].truncate(self.classes);
-        }
-        Ok(all)
-    }
 }
 
 impl Attack for ApgdT {
@@ -102,13 +84,9 @@ impl Attack for ApgdT {
     }
 
     fn run(&self, target: &mut Target<'_, Gradient>) -> Result<()> {
-        let targets = self.targets(target)?;
-        for rank in 0..targets.iter().map(Vec::len).max().unwrap_or(0) {
-            let aim = |slot: usize| {
-                let class = *targets[slot].get(rank)?;
-                Some(Aim::targeted(target.aim(slot).label, class))
-            };
-            let aims: Vec<_> = (0..target.len()).map(aim).collect();
+        let ranks = Ranks::ask(target, self.classes)?;
+        for rank in 0..ranks.len() {
+            let aims = ranks.aims(target, rank);
             for restart in 0..self.restarts {
                 self.ascent().run(target, rank * self.restarts + restart, &aims)?;
             }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::difference::LogitDifference;
 use super::rows::Rows;
 use super::{Gradient, Target};
 use crate::error::Result;
@@ -9,24 +10,6 @@ use crate::goal::{Aim, likeliest};
 use crate::loss::{Loss, Margin};
 use crate::model::LossGradient;
 use crate::threat::Region;
-
-/// `z_target - z_label` of an aim that has both.
-#[derive(Clone, Copy, Debug)]
-struct LogitDifference;
-
-impl Loss for LogitDifference {
-    fn name(&self) -> &'static str {
-        "logit-difference"
-    }
-
-    fn value_and_gradient(&self, logits: &[f32], aim: Aim, gradient: &mut [f32]) -> f32 {
-        gradient.fill(0.0);
-        let target = aim.target.unwrap_or(aim.label);
-        gradient[aim.label] -= 1.0;
-        gradient[target] += 1.0;
-        logits[target] - logits[aim.label]
-    }
-}
 
 /// One of a slot's boundaries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ascent::Ascent;
+use super::ascent::{Ascent, own_aims};
 use super::{Attack, Gradient, Target};
 use crate::error::{Error, Result};
 use crate::loss::{LossKind, check_classes};
@@ -75,15 +75,10 @@ impl Attack for Fgsm {
 
     fn run(&self, target: &mut Target<'_, Gradient>) -> Result<()> {
         let ascent = Ascent {
-            loss: &self.loss,
-            steps: 1,
-            step: StepSize::Relative(self.rel_step),
-            restarts: 1,
             random_start: self.random_start,
-            momentum: 0.0,
-            early_stop: true,
             ignore_box: true,
+            ..Ascent::plain(1, StepSize::Relative(self.rel_step))
         };
-        ascent.run(target)
+        ascent.run(target, 0, &own_aims(target), &self.loss.loss())
     }
 }

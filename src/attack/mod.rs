@@ -13,6 +13,8 @@ mod corruption;
 mod cw;
 mod ddn;
 mod deepfool;
+mod difference;
+mod diversity;
 mod ead;
 mod estimate;
 mod fab;
@@ -20,16 +22,22 @@ mod fab_t;
 mod family;
 mod fgsm;
 mod fmn;
+mod kernel;
+mod mi_fgsm;
 mod minimal;
 mod nes;
 mod noise;
+mod odi;
 mod pace;
 mod packed;
 mod pgd;
+mod pgd_t;
+mod ranks;
 mod rows;
 mod schedule;
 mod sigma_zero;
 mod simba;
+mod source;
 mod spec;
 mod spsa;
 mod square;
@@ -53,10 +61,13 @@ pub use family::Family;
 pub(crate) use family::expect_norm;
 pub use fgsm::Fgsm;
 pub use fmn::Fmn;
+pub use kernel::Kernel;
+pub use mi_fgsm::MiFgsm;
 pub use minimal::Minimal;
 pub use nes::Nes;
 pub use noise::{Noise, NoiseKind};
 pub use pgd::Pgd;
+pub use pgd_t::PgdT;
 pub use sigma_zero::SigmaZero;
 pub use simba::{Basis, Simba};
 pub use spsa::Spsa;
@@ -83,10 +94,12 @@ spec::attacks! {
     "fab-t" => FabT,
     "fgsm" => Fgsm,
     "fmn" => Fmn,
+    "mi-fgsm" => MiFgsm,
     "minimal" => Minimal,
     "nes" => Nes,
     "noise" => Noise,
     "pgd" => Pgd,
+    "pgd-t" => PgdT,
     "sigma-zero" => SigmaZero,
     "simba" => Simba,
     "spsa" => Spsa,

@@ -117,23 +117,18 @@ impl Region<'_> {
     /// in proportion to them. L2: along g / |g|. L1: the steepest coordinate by the size; one that meets its bound
     /// leaves the rest of the size to the next steepest.
     pub fn step(&self, point: &mut [f32], gradient: &[f32], size: StepSize) {
-        let bounds = |feature| self.bounds.at(feature);
-        match (self.radius, size) {
-            (Radius::Scalar(_), StepSize::Absolute(size)) => {
-                self.norm.step(point, gradient, |_| size, bounds);
-            }
-            (Radius::Scalar(eps), StepSize::Relative(share)) => {
-                let size = (share * eps).min(f64::MAX);
-                self.norm.step(point, gradient, |_| size, bounds);
-            }
-            (Radius::PerFeature(radii), size) => {
-                let share = match size {
-                    StepSize::Relative(share) => share,
-                    StepSize::Absolute(size) => size / self.radius.largest().max(f64::MIN_POSITIVE),
-                };
-                let size = |feature: usize| (share * radii[feature]).min(f64::MAX);
-                self.norm.step(point, gradient, size, bounds);
-            }
+        self.norm.step(point, gradient, self.lengths(size), |feature| self.bounds.at(feature));
+    }
+
+    /// How far a step of this size moves each feature, or, where they share one budget, all of them together.
+    pub(crate) fn lengths(&self, size: StepSize) -> impl Fn(usize) -> f64 {
+        let share = match size {
+            StepSize::Relative(share) => share,
+            StepSize::Absolute(size) => size / self.radius.largest().max(f64::MIN_POSITIVE),
+        };
+        move |feature| match (self.radius, size) {
+            (Radius::Scalar(_), StepSize::Absolute(size)) => size,
+            (radius, _) => (share * radius.at(feature)).min(f64::MAX),
         }
     }
 

@@ -50,6 +50,16 @@ fn attacks() -> Vec<Box<dyn AnyAttack>> {
     all.push(Box::new(Fgsm { random_start: true, rel_step: 1.25, ..Fgsm::default() }));
     all.push(Box::new(Pgd { momentum: 0.9, random_start: false, ..pgd.clone() }));
     all.push(Box::new(Pgd { early_stop: false, ..pgd }));
+    for text in [
+        "pgd:steps=4,losses=cross-entropy+margin+dlr,odi=2",
+        "pgd:steps=4,restarts=2,eot=2",
+        "pgd-t:steps=4,restarts=2,classes=2,odi=1,momentum=0.5",
+        "mi-fgsm:nesterov=true,kernel=linear,kernel_size=3",
+        "mi-fgsm:diversity=0.7,resize=0.5,early_stop=false",
+        "mi-fgsm:neighbours=3,nesterov=true",
+    ] {
+        all.push(Box::new(text.parse::<AttackSpec>().unwrap()));
+    }
     for version in [Version::Plus, Version::Rand, Version::Quick] {
         all.push(Box::new(AutoAttack { version }));
     }
@@ -116,6 +126,8 @@ fn every_point_asked_about_is_feasible_and_the_input_is_left_alone() {
     for norm in NORMS {
         let threat = Threat::new(norm, budget(norm)).with_mask(mask.clone());
         for (attack, sample) in attacks_in(norm)
+            // An input that is resized is no point that the attacker could choose.
+            .filter(|attack| attack.params()["diversity"].as_f64().unwrap_or(0.0) <= 0.0)
             .collect::<Vec<_>>()
             .iter()
             .flat_map(|a| samples(&cleans).into_iter().map(move |s| (a, s)))
@@ -140,11 +152,14 @@ fn every_point_asked_about_is_feasible_and_the_input_is_left_alone() {
     assert_eq!(cleans, before);
 }
 
-/// Where the points lie that an attack asks about: APGD begins in larger L1 balls.
+/// Where the points lie that an attack asks about: APGD begins in larger L1 balls, and variance is tuned by points around
+/// the iterates.
 fn asked_region(attack: &dyn AnyAttack, threat: &Threat) -> Threat {
     let enlarges = ["apgd", "apgd-t"].contains(&attack.id());
     let Budget::Scalar(eps) = threat.budget else { panic!("{threat:?}") };
     let factor = if enlarges && threat.norm == Norm::L1 { 3.0 } else { 1.0 };
+    let nearby = attack.params()["neighbours"].as_u64().unwrap_or(0) > 0;
+    let factor = if nearby { 2.5 * (1.0 + 1e-6) } else { factor };
     Threat { budget: Budget::Scalar(factor * eps), ..threat.clone() }
 }
 
@@ -185,9 +200,12 @@ fn query_limits_hold_and_stop_nothing() {
             let wanted = match attack.id() {
                 // A gradient of many queries is not begun: a forward query for each of two starts is all.
                 _ if averages => limit.min(2),
+                _ if params["neighbours"].as_u64() > Some(0) => limit.min(1),
                 _ if attack.family() == Family::MinimalNorm => u64::from(limit > 1),
                 "fgsm" => odd(limit.min(3)),
-                "apgd" | "apgd-t" | "nes" | "pgd" | "spsa" => odd(limit.min(10)),
+                "apgd" | "apgd-t" | "mi-fgsm" | "nes" | "pgd" | "pgd-t" | "spsa" => {
+                    odd(limit.min(10))
+                }
                 _ => limit.min(10),
             };
             assert!(
@@ -255,7 +273,9 @@ fn a_logit_that_is_not_finite_closes_its_slot_only() {
         let outcomes = attack.run(&model.session(&threat), &samples).unwrap();
         let (class, value) = outcomes[1].non_finite.unwrap();
         assert!(class == 1 && value.is_nan() && outcomes[1].point.is_none());
-        assert_eq!(outcomes[1].forward, 1, "{attack:?}");
+        // The first query: one point, or the pairs that estimate a gradient.
+        let first = attack.params()["pairs"].as_u64().map_or(1, |pairs| 2 * pairs);
+        assert_eq!(outcomes[1].forward, first, "{attack:?}");
         assert!(outcomes[0].forward > 1 && outcomes[0].non_finite.is_none());
         assert_eq!(outcomes[0].forward, outcomes[2].forward);
     }

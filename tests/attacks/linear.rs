@@ -1,6 +1,8 @@
 //! Linear models: the smallest perturbation that reaches the boundary is (w.x + b) / |w|_dual, in every norm.
 
-use ironbound::attack::{AnyAttack, Apgd, ApgdT, AutoAttack, Fgsm, Pgd, Sample, Version};
+use ironbound::attack::{
+    AnyAttack, Apgd, ApgdT, AttackSpec, AutoAttack, Fgsm, Pgd, Sample, Version,
+};
 use ironbound::{Aim, Bounds, Budget, LossKind, Norm, Threat, stream};
 use rand::RngExt;
 
@@ -25,8 +27,19 @@ fn attacks() -> Vec<(&'static str, Box<dyn AnyAttack>)> {
         ("pgd", Box::new(pgd.clone())),
         ("pgd from the clean input", Box::new(Pgd { random_start: false, ..pgd.clone() })),
         ("pgd margin", Box::new(Pgd { loss: LossKind::Margin, ..pgd.clone() })),
-        ("mi-fgsm", Box::new(Pgd { momentum: 1.0, random_start: false, ..pgd })),
+        ("mi-fgsm of 40 steps", Box::new(Pgd { momentum: 1.0, random_start: false, ..pgd })),
     ];
+    for text in [
+        "mi-fgsm",
+        "mi-fgsm:nesterov=true",
+        "mi-fgsm:neighbours=2,nesterov=true",
+        "pgd:losses=logit+margin,odi=2",
+        "pgd:eot=2",
+        "pgd-t",
+        "pgd-t:odi=2,momentum=0.5",
+    ] {
+        all.push((text, Box::new(text.parse::<AttackSpec>().unwrap())));
+    }
     all.extend(adaptive());
     all
 }

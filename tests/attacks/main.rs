@@ -5,6 +5,7 @@
 
 mod accounting;
 mod apgd;
+mod ascent;
 mod corruption;
 mod linear;
 mod masking;

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use ironbound::attack::{
-    AnyAttack, Apgd, ApgdT, AttackSpec, Fgsm, Nes, Noise, Pgd, Simba, Spsa, Square,
+    AnyAttack, Apgd, ApgdT, AttackSpec, Fgsm, MiFgsm, Nes, Noise, Pgd, PgdT, Simba, Spsa,
+    Square,
 };
-use ironbound::{Bounds, Budget, Goal, LossKind, Margin, Norm, Threat};
+use ironbound::{Bounds, Budget, Goal, LossKind, Margin, ModelInfo, Norm, Threat};
 use serde_json::json;
 
 fn refused(text: &str) -> String {
@@ -110,7 +111,21 @@ fn parameters_out_of_range_are_named() {
             "`step` is 0.1: `rel_step` is 0.2 as well",
             Box::new(Pgd { step: Some(0.1), rel_step: Some(0.2), ..pgd.clone() }),
         ),
-        ("`momentum` is -0.5", Box::new(Pgd { momentum: -0.5, ..pgd })),
+        ("`momentum` is -0.5", Box::new(Pgd { momentum: -0.5, ..pgd.clone() })),
+        ("`eot` is 0", Box::new(Pgd { eot: 0, ..pgd })),
+        ("`steps` is 0", Box::new(PgdT { steps: 0, ..PgdT::default() })),
+        ("`classes` is 0", Box::new(PgdT { classes: 0, ..PgdT::default() })),
+        ("`rel_step` is 0", Box::new(PgdT { rel_step: Some(0.0), ..PgdT::default() })),
+        ("`momentum` is 2", Box::new(PgdT { momentum: 2.0, ..PgdT::default() })),
+        ("`steps` is 0", Box::new(MiFgsm { steps: 0, ..MiFgsm::default() })),
+        ("`diversity` is 1.5", Box::new(MiFgsm { diversity: 1.5, ..MiFgsm::default() })),
+        ("`resize` is NaN", Box::new(MiFgsm { resize: f64::NAN, ..MiFgsm::default() })),
+        ("`kernel_size` is 4", Box::new(MiFgsm { kernel_size: 4, ..MiFgsm::default() })),
+        ("`reach` is 0", Box::new(MiFgsm { reach: 0.0, ..MiFgsm::default() })),
+        (
+            "`momentum` is 0: expected a number above 0: `nesterov`",
+            Box::new(MiFgsm { momentum: 0.0, nesterov: true, ..MiFgsm::default() }),
+        ),
         ("`rel_step` is inf", Box::new(Fgsm { rel_step: f64::INFINITY, ..Fgsm::default() })),
         ("`steps` is 0", Box::new(Apgd { steps: 0, ..Apgd::default() })),
         ("`restarts` is 0", Box::new(ApgdT { restarts: 0, ..ApgdT::default() })),
@@ -140,6 +155,42 @@ fn parameters_out_of_range_are_named() {
         let message = attack.validate().unwrap_err().to_string();
         assert!(message.starts_with(expected), "{message}");
     }
+}
+
+#[test]
+fn losses_are_a_list_or_joined_names() {
+    let expected = json!(["cross-entropy", "margin", "dlr"]);
+    let attack: AttackSpec = "pgd:losses=ce+margin+dlr".parse().unwrap();
+    assert_eq!(attack.params()["losses"], expected);
+    let listed = json!({"attack": "pgd", "losses": expected});
+    let again: AttackSpec = serde_json::from_value(listed).unwrap();
+    assert_eq!(again.params(), attack.params());
+    assert_eq!(attack.loss().unwrap().loss().name(), "cross-entropy");
+    let message = refused("pgd:losses=ce+margins");
+    assert!(
+        message.starts_with("`pgd:losses` is ce+margins: unknown variant `margins`"),
+        "{message}"
+    );
+    assert!(refused("pgd:losses=3").contains("a list of losses, or their names joined by +"));
+}
+
+#[test]
+fn attacks_on_images_want_images() {
+    let flat = ModelInfo { shape: vec![9], classes: 4, ..ModelInfo::default() };
+    let image = ModelInfo { shape: vec![1, 3, 3], ..flat.clone() };
+    for (text, field) in [
+        ("mi-fgsm:diversity=0.5", "`diversity` is 0.5: it needs images"),
+        ("mi-fgsm:kernel=uniform", "`kernel` is uniform: it needs images"),
+    ] {
+        let attack: AttackSpec = text.parse().unwrap();
+        let message = attack.check_model(&flat).unwrap_err().to_string();
+        assert!(message.starts_with(field), "{message}");
+        attack.check_model(&image).unwrap();
+    }
+    "mi-fgsm".parse::<AttackSpec>().unwrap().check_model(&flat).unwrap();
+    let two = ModelInfo { classes: 2, ..flat };
+    let message = "pgd:losses=ce+dlr".parse::<AttackSpec>().unwrap().check_model(&two);
+    assert!(message.unwrap_err().to_string().starts_with("`loss` is dlr"));
 }
 
 #[test]
