@@ -22,6 +22,7 @@ mod fab_t;
 mod family;
 mod fgsm;
 mod fmn;
+mod jsma;
 mod kernel;
 mod mi_fgsm;
 mod minimal;
@@ -34,6 +35,7 @@ mod pgd;
 mod pgd_t;
 mod ranks;
 mod rows;
+mod saliency;
 mod schedule;
 mod sigma_zero;
 mod simba;
@@ -61,6 +63,7 @@ pub use family::Family;
 pub(crate) use family::expect_norm;
 pub use fgsm::Fgsm;
 pub use fmn::Fmn;
+pub use jsma::{Direction, Jsma};
 pub use kernel::Kernel;
 pub use mi_fgsm::MiFgsm;
 pub use minimal::Minimal;
@@ -94,6 +97,7 @@ spec::attacks! {
     "fab-t" => FabT,
     "fgsm" => Fgsm,
     "fmn" => Fmn,
+    "jsma" => Jsma,
     "mi-fgsm" => MiFgsm,
     "minimal" => Minimal,
     "nes" => Nes,

@@ -7,6 +7,7 @@ mod accounting;
 mod apgd;
 mod ascent;
 mod corruption;
+mod jsma;
 mod linear;
 mod masking;
 mod minimal;

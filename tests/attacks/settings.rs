@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ironbound::attack::{
-    AnyAttack, Apgd, ApgdT, AttackSpec, Fgsm, MiFgsm, Nes, Noise, Pgd, PgdT, Simba, Spsa,
+    AnyAttack, Apgd, ApgdT, AttackSpec, Fgsm, Jsma, MiFgsm, Nes, Noise, Pgd, PgdT, Simba, Spsa,
     Square,
 };
 use ironbound::{Bounds, Budget, Goal, LossKind, Margin, ModelInfo, Norm, Threat};
@@ -122,6 +122,8 @@ fn parameters_out_of_range_are_named() {
         ("`resize` is NaN", Box::new(MiFgsm { resize: f64::NAN, ..MiFgsm::default() })),
         ("`kernel_size` is 4", Box::new(MiFgsm { kernel_size: 4, ..MiFgsm::default() })),
         ("`reach` is 0", Box::new(MiFgsm { reach: 0.0, ..MiFgsm::default() })),
+        ("`theta` is 0", Box::new(Jsma { theta: 0.0, ..Jsma::default() })),
+        ("`max_share` is 2", Box::new(Jsma { max_share: 2.0, ..Jsma::default() })),
         (
             "`momentum` is 0: expected a number above 0: `nesterov`",
             Box::new(MiFgsm { momentum: 0.0, nesterov: true, ..MiFgsm::default() }),
