@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Attack, Blind, Family, Target, checks};
-use crate::corruption::{Canvas, Kind, Kinds, ParameterSet, Severity, restart};
-use crate::error::{Error, Result};
+use crate::corruption::{Canvas, Kind, Kinds, ParameterSet, Severities, Severity, restart};
+use crate::error::Result;
 use crate::model::ModelInfo;
 use crate::norm::Norm;
 use crate::threat::Bounds;
@@ -40,10 +40,8 @@ use crate::threat::Bounds;
 pub struct Corruption {
     /// The kind, or all of them.
     pub kind: Kinds,
-    /// How severe, 1 to 5: the severest to try.
-    pub severity: Severity,
-    /// The mildest severity to try; none: only `severity`.
-    pub from: Option<Severity>,
+    /// How severe, or a range: 1, the mildest, to 5.
+    pub severity: Severities,
     /// How often to try each, with other random numbers.
     pub draws: usize,
     /// For which size of image the parameters are.
@@ -54,8 +52,7 @@ impl Default for Corruption {
     fn default() -> Self {
         Self {
             kind: Kinds::All,
-            severity: Severity::ALL[2],
-            from: None,
+            severity: Severity::ALL[2].into(),
             draws: 1,
             parameters: ParameterSet::Auto,
         }
@@ -64,10 +61,8 @@ impl Default for Corruption {
 
 impl Corruption {
     fn tries(&self) -> impl Iterator<Item = (usize, Severity, Kind)> {
-        let range = self.from.unwrap_or(self.severity)..=self.severity;
-        let severities = Severity::ALL.into_iter().filter(move |severity| range.contains(severity));
         (0..self.draws)
-            .flat_map(move |draw| severities.clone().map(move |severity| (draw, severity)))
+            .flat_map(|draw| self.severity.list().iter().map(move |&severity| (draw, severity)))
             .flat_map(|(draw, severity)| {
                 self.kind.list().iter().map(move |&kind| (draw, severity, kind))
             })
@@ -90,14 +85,7 @@ impl Attack for Corruption {
     }
 
     fn validate(&self) -> Result<()> {
-        checks::at_least_one("draws", self.draws)?;
-        match self.from {
-            Some(from) if from > self.severity => {
-                let expected = format!("expected at most `severity`, {}", self.severity.get());
-                Err(Error::parameter("from", from.get(), expected))
-            }
-            _ => Ok(()),
-        }
+        checks::at_least_one("draws", self.draws)
     }
 
     fn check_model(&self, model: &ModelInfo) -> Result<()> {

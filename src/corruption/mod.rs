@@ -24,6 +24,7 @@ mod motion;
 mod noise;
 mod pixelate;
 mod plasma;
+mod severities;
 mod snow;
 mod table;
 #[cfg(test)]
@@ -35,6 +36,7 @@ pub use canvas::Canvas;
 pub(crate) use canvas::restart;
 pub use kinds::Kinds;
 pub use level::{ParameterSet, Severity};
+pub use severities::Severities;
 
 table::corruptions! {
     /// Lightens: the largest channel of each pixel (its value in HSV) rises by a constant, hue and saturation stay. Without

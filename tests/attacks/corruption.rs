@@ -33,7 +33,7 @@ fn the_closest_corruption_that_breaks_counts() {
         let threat = Threat::new(norm, 0.0);
         assert_eq!(size("corruption:kind=brightness,severity=1", &threat), None, "{norm}");
         assert_eq!(size("corruption:kind=contrast,severity=5", &threat), None, "{norm}");
-        for text in ["kind=brightness,severity=2", "kind=brightness,severity=5,from=1"] {
+        for text in ["kind=brightness,severity=2", "kind=brightness,severity=1-5"] {
             let found = size(&format!("corruption:{text}"), &threat).unwrap();
             assert!((found - expected).abs() < 1e-5 * expected, "{norm} {text}: {found}");
         }
@@ -56,7 +56,7 @@ fn it_tries_what_it_is_told_to() {
     let samples = [Sample { id: 0, clean: &clean, aim: Aim::untargeted(0) }];
     for (text, count) in [
         ("corruption", 15),
-        ("corruption:from=1,severity=5,draws=2", 150),
+        ("corruption:severity=1-5,draws=2", 150),
         ("corruption:kind=fog,severity=4,draws=3", 3),
     ] {
         let model = light();
@@ -75,7 +75,7 @@ fn it_is_judged_at_every_budget() {
     let data = Dataset::from_arrays(x.view(), &[0]).unwrap();
     let bright = Corruption {
         kind: Kinds::One(Kind::Brightness),
-        severity: Severity::new(3).unwrap(),
+        severity: Severity::new(3).unwrap().into(),
         ..Corruption::default()
     };
     let (model, threat) = (light(), |eps| Threat::new(Norm::Linf, eps));
@@ -93,12 +93,19 @@ fn what_makes_no_sense_is_refused() {
         unknown.contains("unknown corruption `smog`, expected one of `all`, `brightness`"),
         "{unknown}"
     );
-    assert!(refused("corruption:severity=6").contains("expected 1 to 5"));
+    for (severity, part) in [
+        ("6", "expected 1 to 5"),
+        ("0-3", "expected 1 to 5"),
+        ("4-2", "`severity` is 4-2: expected the mildest first"),
+        ("mild", "expected 1 to 5, or such as 1-5"),
+        ("0.5", "a severity from 1 to 5, or a range such as 1-5"),
+    ] {
+        let message = refused(&format!("corruption:severity={severity}"));
+        assert!(message.contains(part), "{message}");
+    }
+    assert_eq!(attack("corruption:severity=2").params()["severity"], "2");
+    assert_eq!(attack("corruption:severity=2-4,kind=fog").params()["severity"], "2-4");
     let invalid = |text: &str| attack(text).validate().unwrap_err().to_string();
-    assert_eq!(
-        invalid("corruption:from=4,severity=2"),
-        "`from` is 4: expected at most `severity`, 2"
-    );
     assert_eq!(invalid("corruption:draws=0"), "`draws` is 0: expected 1 or more");
     let vector = Toy::linear(vec![1.0; 64], 0.5, 2);
     let fault = attack("corruption").check_model(ironbound::Classifier::info(&vector)).unwrap_err();
