@@ -56,8 +56,8 @@ table::corruptions! {
     "frost" => Frost, frost::apply;
     /// Adds normal noise.
     "gaussian-noise" => GaussianNoise, noise::gaussian;
-    /// A slight blur, pixels exchanged with neighbours, the blur again. The authors' code copies the neighbour of a pixel
-    /// in colour images, where it means to exchange them; these are exchanged.
+    /// A slight blur, pixels replaced by neighbours, the blur again. The authors' code means to exchange the two, but
+    /// copies on colour images; so it is in the published images, and here.
     "glass-blur" => GlassBlur, glass::blur;
     /// Sends values at random to black or white, each channel by itself.
     "impulse-noise" => ImpulseNoise, noise::impulse;

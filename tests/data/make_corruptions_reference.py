@@ -6,8 +6,7 @@
 
 The functions run as they are in the checkout (commit 8190fe3). Where they call what today's libraries no longer have, a
 stand-in is put under them: ImageMagick's motion blur is imagecorruptions' `_motion_blur`, renamed arguments of NumPy,
-SciPy and scikit-image get their present names. Glass blur is run on one channel at a time under one seed, so that its
-exchange of pixels is one (on colour images, it copies a view).
+SciPy and scikit-image get their present names.
 
 Deterministic kinds: values at some places. Random kinds: over many draws, of the change (corrupted - clean, white
 being 1), the mean, the mean square, and the product with the change one pixel to the right as a share of the mean
@@ -117,13 +116,8 @@ def load(path):
 def run(space, kind, severity, pixels, seed):
     function = space[KINDS[kind]]
 
-    def once(part):
-        np.random.seed(seed)
-        return np.asarray(function(Image.fromarray(part), severity), dtype=np.float64) / 255
-
-    if kind == "glass-blur":
-        return np.stack([once(pixels[:, :, channel]) for channel in range(3)], axis=2)
-    return once(pixels)
+    np.random.seed(seed)
+    return np.asarray(function(Image.fromarray(pixels), severity), dtype=np.float64) / 255
 
 
 def statistics(space, kind, severity, pixels, draws):
