@@ -91,6 +91,23 @@ impl Bounds {
             Self::PerFeature(pairs) => pairs[feature],
         }
     }
+
+    /// Checks that there is a pair for every feature, in order.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`], naming the field.
+    pub(crate) fn validate(&self, features: usize) -> Result<()> {
+        match self {
+            Self::Uniform(lower, upper) => valid_bounds("bounds", *lower, *upper),
+            Self::PerFeature(pairs) => {
+                valid_length("bounds", pairs.len(), features, "pair per feature")?;
+                let mut pairs = pairs.iter().enumerate();
+                pairs.try_for_each(|(feature, (lower, upper))| {
+                    valid_bounds(&format!("bounds[{feature}]"), *lower, *upper)
+                })
+            }
+        }
+    }
 }
 
 /// An end, or none where it is infinite.
@@ -208,15 +225,7 @@ impl Threat {
     /// [`Error::Parameter`], naming the field.
     pub fn validate(&self, samples: usize, features: usize, classes: usize) -> Result<()> {
         self.validate_budget(samples, features)?;
-        match &self.bounds {
-            Bounds::Uniform(lower, upper) => valid_bounds("bounds", *lower, *upper)?,
-            Bounds::PerFeature(pairs) => {
-                valid_length("bounds", pairs.len(), features, "pair per feature")?;
-                for (feature, (lower, upper)) in pairs.iter().enumerate() {
-                    valid_bounds(&format!("bounds[{feature}]"), *lower, *upper)?;
-                }
-            }
-        }
+        self.bounds.validate(features)?;
         if let Some(mask) = &self.mask {
             valid_length("mask", mask.len(), features, "entry per feature")?;
         }

@@ -179,47 +179,6 @@ fn outputs_without_one_score_per_class_are_refused() {
 }
 
 #[test]
-fn recurrent_cells_that_tract_gets_wrong_are_refused_by_name() {
-    let cell = |op: &str, gates: i64, attribute| {
-        Fixture::default()
-            .input("x", &["5", "1", "3"])
-            .floats("w", &[1, 2 * gates, 3], &values(6 * gates as usize))
-            .floats("r", &[1, 2 * gates, 2], &values(4 * gates as usize))
-            .node(op, &["x", "w", "r"], "y", &[fixture::int("hidden_size", 2), attribute])
-            .output("y", &["5", "1", "1", "2"])
-    };
-    let cases = [
-        ("GRU", 3, fixture::strings("activations", &["Sigmoid", "Relu"]), "activations"),
-        (
-            "LSTM",
-            4,
-            fixture::strings("activations", &["HardSigmoid", "Tanh", "Tanh"]),
-            "activations",
-        ),
-        ("RNN", 1, fixture::strings("activations", &["Relu"]), "activations"),
-        ("LSTM", 4, fixture::float("clip", 1.5), "clip"),
-        ("LSTM", 4, fixture::int("input_forget", 1), "input_forget"),
-        ("GRU", 3, fixture::string("direction", "reverse"), "direction"),
-    ];
-    for (op, gates, attribute, word) in cases {
-        refused(load(cell(op, gates, attribute)), &["`y_node`", op, word]);
-    }
-    let default = cell("LSTM", 4, fixture::strings("activations", &["Sigmoid", "Tanh", "Tanh"]));
-    if let Err(error) = load(default) {
-        assert!(!error.one_line().contains("activations"), "{}", error.one_line());
-    }
-}
-
-#[test]
-fn an_alpha_that_tract_drops_is_refused_by_name() {
-    let celu = Fixture::default()
-        .input("x", &["N", "3"])
-        .node("Celu", &["x"], "y", &[fixture::float("alpha", 0.7)])
-        .output("y", &["N", "3"]);
-    refused(load(celu), &["`y_node`", "Celu", "`alpha`"]);
-}
-
-#[test]
 fn remainders_that_tract_swaps_are_refused_by_name() {
     let remainder = |inputs: &[&str]| {
         Fixture::default()

@@ -131,7 +131,12 @@ fn mean(values: &[f32]) -> f32 {
 fn operands_aligned_at_another_axis() {
     let case = Case::new("Add", 6, &[1, 3, 3]).floats("b", &[3], &[1.0, 2.0, 3.0]);
     let broadcast = fixture::int("broadcast", 1);
-    case.refused(&["x", "b"], &[fixture::int("axis", 1), broadcast.clone()], &["`axis`"]);
+    let axis = fixture::int("axis", 1);
+    for op in ["And", "Div", "Equal", "Greater", "Less", "Mul", "Or", "Pow", "Sub", "Xor"] {
+        let case = Case::new(op, 6, &[1, 3, 3]).floats("b", &[3], &[1.0, 2.0, 3.0]);
+        case.refused(&["x", "b"], &[axis.clone(), broadcast.clone()], &["`axis`"]);
+    }
+    case.refused(&["x", "b"], &[axis, broadcast.clone()], &["`axis`"]);
     let x = case.x();
     let expected: Vec<f32> = (0..9).map(|i| x[i] + [1.0, 2.0, 3.0][i % 3]).collect();
     case.gives(&["x", "b"], &[broadcast], &expected);
@@ -181,7 +186,11 @@ fn paddings_given_twice() {
         case.gives(&["x"], &given, &[of(x[0], x[1]), of(x[1], x[2]), x[2]]);
     }
     let case = Case::new("Conv", 13, &[1, 1, 1, 3]).floats("w", &[1, 1, 1, 2], &[2.0, -1.0]);
-    case.refused(&["x", "w"], &[text("auto_pad", "SAME_LOWER"), one], &["`auto_pad`"]);
+    case.refused(&["x", "w"], &[text("auto_pad", "SAME_LOWER"), one.clone()], &["`auto_pad`"]);
+    for op in ["ConvInteger", "ConvTranspose", "QLinearConv"] {
+        let case = Case::new(op, 13, &[1, 1, 1, 3]).floats("w", &[1, 1, 1, 2], &[2.0, -1.0]);
+        case.refused(&["x", "w"], &[text("auto_pad", "SAME_LOWER"), one.clone()], &["`auto_pad`"]);
+    }
 }
 
 #[test]
@@ -196,19 +205,61 @@ fn transposed_convolutions_with_a_shape() {
     case.gives(&["x", "w"], &[shape, strides], &[x[0], 2.0 * x[0], x[1], 2.0 * x[1]]);
 }
 
-#[test]
-fn normalisation_in_training() {
-    let case = Case::new("BatchNormalization", 15, &[1, 2])
+const NORMALISED: [&str; 5] = ["x", "s", "b", "m", "v"];
+
+/// A batch normalisation, and what it gives by its stored statistics without an epsilon.
+fn normalisation(opset: i64) -> (Case, [f32; 2]) {
+    let case = Case::new("BatchNormalization", opset, &[1, 2])
         .floats("s", &[2], &[2.0, 3.0])
         .floats("b", &[2], &[0.5, 0.25])
         .floats("m", &[2], &[0.1, 0.2])
         .floats("v", &[2], &[4.0, 1.0]);
-    let inputs = ["x", "s", "b", "m", "v"];
-    let exact = fixture::float("epsilon", 0.0);
-    case.refused(&inputs, &[exact.clone(), fixture::int("training_mode", 1)], &["`training_mode`"]);
     let x = case.x();
-    let expected = [(x[0] - 0.1) + 0.5, 3.0 * (x[1] - 0.2) + 0.25];
-    case.gives(&inputs, &[exact, fixture::int("training_mode", 0)], &expected);
+    (case, [(x[0] - 0.1) + 0.5, 3.0 * (x[1] - 0.2) + 0.25])
+}
+
+#[test]
+fn normalisation_in_training() {
+    let (case, expected) = normalisation(15);
+    let exact = fixture::float("epsilon", 0.0);
+    let training = |value| [exact.clone(), fixture::int("training_mode", value)];
+    case.refused(&NORMALISED, &training(1), &["`training_mode`"]);
+    case.gives(&NORMALISED, &training(0), &expected);
+}
+
+#[test]
+fn training_in_old_files() {
+    let (norm, expected) = normalisation(6);
+    let exact = fixture::float("epsilon", 0.0);
+    let is_test = |value| fixture::int("is_test", value);
+    norm.refused(&NORMALISED, std::slice::from_ref(&exact), &["`is_test`"]);
+    norm.refused(&NORMALISED, &[exact.clone(), is_test(0)], &["`is_test`"]);
+    norm.gives(&NORMALISED, &[exact, is_test(1)], &expected);
+    let x = norm.x();
+    let dropout = Case::new("Dropout", 6, &[1, 2]);
+    dropout.refused(&["x"], &[], &["`is_test`"]);
+    dropout.refused(&["x"], &[is_test(0)], &["`is_test`"]);
+    dropout.gives(&["x"], &[is_test(1)], &x);
+    // From operator set 7 on the node is for inference.
+    Case::new("Dropout", 7, &[1, 2]).gives(&["x"], &[], &x);
+}
+
+#[test]
+fn the_default_epsilon_of_skipped_normalisations() {
+    for op in ["SkipLayerNormalization", "SkipSimplifiedLayerNormalization"] {
+        let case = Case::new(op, 13, &[1, 3])
+            .microsoft()
+            .floats("s", &[1, 3], &[1.0, -2.0, 0.5])
+            .floats("g", &[3], &[1.0, 2.0, 3.0]);
+        case.refused(&["x", "s", "g"], &[], &["`epsilon`", "1e-12"]);
+        let mut sum: Vec<f32> = case.x().iter().zip([1.0, -2.0, 0.5]).map(|(x, s)| x + s).collect();
+        if op == "SkipLayerNormalization" {
+            sum = each(&sum, |x| x - mean(&sum));
+        }
+        let size = (mean(&each(&sum, |x| x * x)) + 0.25).sqrt();
+        let expected: Vec<f32> = (0..3).map(|i| sum[i] / size * (i + 1) as f32).collect();
+        case.gives(&["x", "s", "g"], &[fixture::float("epsilon", 0.25)], &expected);
+    }
 }
 
 #[test]
@@ -217,11 +268,12 @@ fn biases_of_skipped_normalisations() {
         .microsoft()
         .floats("s", &[1, 3], &[1.0, -2.0, 0.5])
         .floats("g", &[3], &[1.0, 2.0, 3.0]);
-    case.refused(&["x", "s", "g", "g"], &[], &["`bias`"]);
+    let epsilon = fixture::float("epsilon", 1e-5);
+    case.refused(&["x", "s", "g", "g"], std::slice::from_ref(&epsilon), &["`bias`"]);
     let sum: Vec<f32> = case.x().iter().zip([1.0, -2.0, 0.5]).map(|(x, s)| x + s).collect();
     let size = (mean(&each(&sum, |x| x * x)) + 1e-5).sqrt();
     let expected: Vec<f32> = (0..3).map(|i| sum[i] / size * (i + 1) as f32).collect();
-    case.gives(&["x", "s", "g"], &[], &expected);
+    case.gives(&["x", "s", "g"], &[epsilon], &expected);
 }
 
 #[test]
@@ -287,17 +339,36 @@ fn nearest_neighbours_of_old_files() {
 }
 
 #[test]
-fn sequences_read_backwards() {
-    let cells: [(_, &[i64], _); 3] =
-        [("GRU", &[1, 3, 1], 3), ("LSTM", &[1, 4, 1], 4), ("RNN", &[1, 1, 1], 1)];
-    for (op, shape, gates) in cells {
+fn recurrent_cells() {
+    let cells: [(_, &[i64], _, &[&str], &[&str]); 3] = [
+        ("GRU", &[1, 3, 1], 3, &["Sigmoid", "Tanh"], &["Sigmoid", "Relu"]),
+        ("LSTM", &[1, 4, 1], 4, &["Sigmoid", "Tanh", "Tanh"], &["HardSigmoid", "Tanh", "Tanh"]),
+        ("RNN", &[1, 1, 1], 1, &["Tanh"], &["Relu"]),
+    ];
+    for (op, shape, gates, default, other) in cells {
         let weights = values(gates);
         let case = Case::new(op, 14, &[1, 1, 1]).floats("w", shape, &weights);
         let case = case.floats("r", shape, &weights);
         let hidden = fixture::int("hidden_size", 1);
         let inputs = ["x", "w", "r"];
-        case.refused(&inputs, &[hidden.clone(), text("direction", "reverse")], &["`direction`"]);
-        case.results(&inputs, &[hidden, text("direction", "forward")]);
+        let mut pairs = vec![
+            ("`direction`", text("direction", "reverse"), text("direction", "forward")),
+            (
+                "`activations`",
+                fixture::strings("activations", other),
+                fixture::strings("activations", default),
+            ),
+            ("`clip`", fixture::float("clip", 1.5), fixture::float("clip", 0.0)),
+        ];
+        if op == "LSTM" {
+            let joined = |value| fixture::int("input_forget", value);
+            pairs.push(("`input_forget`", joined(1), joined(0)));
+        }
+        let plain = case.results(&inputs, std::slice::from_ref(&hidden));
+        for (word, wrong, right) in pairs {
+            case.refused(&inputs, &[hidden.clone(), wrong], &[word]);
+            assert_eq!(case.results(&inputs, &[hidden.clone(), right]), plain, "{op} {word}");
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::finding::Finding;
 use crate::goal::Aim;
 use crate::grad::{AuditOptions, GradientAudit, GradientStatus, audit_gradient};
+use crate::loss::LossKind;
 use crate::model::Batch;
 use crate::preflight::{Preflight, Subject};
 
@@ -75,7 +76,9 @@ fn audited(subject: &Subject<'_>) -> Result<Option<GradientAudit>> {
     let samples: Vec<usize> = chosen.iter().map(|at| subject.ids[*at]).collect();
     let batch = Batch { inputs: &inputs, samples: &samples };
     let options = AuditOptions::default();
-    match audit_gradient(subject.model, batch, &aims, &subject.loss(), &options) {
+    // Of a margin, not of cross-entropy, which is flat where a model is sure and would hide what its graph does.
+    let loss = subject.loss_or(LossKind::Margin);
+    match audit_gradient(subject.model, batch, &aims, &loss, &options) {
         Ok(audit) => Ok(Some(audit)),
         Err(
             Error::NonFiniteGradient { .. }
@@ -88,7 +91,7 @@ fn audited(subject: &Subject<'_>) -> Result<Option<GradientAudit>> {
 
 fn wrong(audit: &GradientAudit) -> Option<Finding> {
     let message = format!(
-        "the gradient disagrees with differences of the model's own loss: the median relative error over {} directions \
+        "the gradient disagrees with differences of the loss: the median relative error over {} directions \
          is {:.3}",
         audit.directions, audit.median_relative_error
     );

@@ -234,6 +234,9 @@ impl<'a> Preflight<'a> {
         if self.samples == 0 {
             return Err(Error::parameter("samples", 0, "expected at least 1"));
         }
+        for threat in &self.threats {
+            threat.bounds.validate(self.model.features())?;
+        }
         let Some(data) = self.data else {
             return subject::draw(self.model, self.samples, self.seed).map(Cow::Owned);
         };

@@ -158,14 +158,15 @@ impl<'a> Subject<'a> {
         Ok(self.activity.get().and_then(Option::as_ref))
     }
 
-    pub(crate) fn loss(&self) -> Arc<dyn Loss> {
-        first_loss(self.setting.losses)
+    /// The loss that will be attacked, or `default` where none is named.
+    pub(crate) fn loss_or(&self, default: LossKind) -> Arc<dyn Loss> {
+        self.setting.losses.first().map_or_else(|| default.loss(), Arc::clone)
     }
-}
 
-/// The loss whose gradient is looked at.
-pub(super) fn first_loss(losses: &[Arc<dyn Loss>]) -> Arc<dyn Loss> {
-    losses.first().map_or_else(|| LossKind::default().loss(), Arc::clone)
+    /// The loss whose gradient is looked at.
+    pub(super) fn loss(&self) -> Arc<dyn Loss> {
+        self.loss_or(LossKind::default())
+    }
 }
 
 /// Samples for a model without data: uniform in [0, 1] over the scale of its preprocessing.

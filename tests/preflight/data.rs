@@ -209,6 +209,11 @@ fn settings_and_data_that_do_not_fit_are_refused() {
     assert!(fault(Preflight::new(&toy, &data).samples(0)).contains("`samples` is 0"));
     assert!(fault(Preflight::new(&toy, &data).range(20, None)).contains("`offset` is 20"));
     assert!(fault(Preflight::new(&toy, &data).range(0, Some(0))).contains("`limit` is 0"));
+    let reversed = Threat::new(Norm::Linf, 0.1).with_bounds(Bounds::Uniform(1.0, 0.0));
+    assert!(
+        fault(Preflight::new(&toy, &data).threat(reversed.clone())).contains("`bounds` is (1, 0)")
+    );
+    assert!(fault(Preflight::without_data(&toy).threat(reversed)).contains("`bounds` is (1, 0)"));
     let labels = generic(&[3], 20, 3);
     assert!(fault(Preflight::new(&toy, &labels)).contains("the model has 2 classes"));
     let wide = generic(&[4], 20, 2);

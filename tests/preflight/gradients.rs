@@ -2,7 +2,7 @@
 
 use ironbound::{Aim, GradientEnd, LossKind, Model, NodeRef, Severity};
 
-use crate::common::fixture::Fixture;
+use crate::common::fixture::{self, Fixture};
 use crate::common::values;
 use crate::toy::Toy;
 use crate::{dataset, expect, expect_none, findings, generic};
@@ -35,6 +35,27 @@ fn rounding_cuts_every_way_and_is_named() {
     for op in ["Relu", "Tanh"] {
         expect_none(&findings(&network(op, 0.1, 1.0), &data), "dead-gradient");
     }
+}
+
+#[test]
+fn nodes_without_a_rule_are_named() {
+    // A dropout that is told only as it runs whether to drop: for these samples, not.
+    let dropout = Fixture::default()
+        .input("x", &["N", "3"])
+        .floats("w", &[3, 2], &values(6))
+        .floats("ratio", &[], &[0.5])
+        .floats("high", &[], &[100.0])
+        .node("ReduceMax", &["x"], "top", &[fixture::int("keepdims", 0)])
+        .node("Greater", &["top", "high"], "training", &[])
+        .node("Dropout", &["x", "ratio", "training"], "h", &[])
+        .node("MatMul", &["h", "w"], "y", &[])
+        .output("y", &["N", "2"]);
+    let dropout = Model::from_bytes(&dropout.bytes(), "fixture").unwrap();
+    let found = findings(&dropout, &generic(&[3], 20, 2));
+    let finding = expect(&found, "not-differentiable", Severity::Error, "no rule for Dropout");
+    assert_eq!(finding.nodes, ["h_node"], "{finding}");
+    let found = findings(&network("Tanh", 0.1, 1.0), &generic(&[3], 20, 2));
+    expect_none(&found, "not-differentiable");
 }
 
 #[test]

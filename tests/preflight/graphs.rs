@@ -126,7 +126,9 @@ fn a_batch_axis_that_cannot_change_is_said() {
     expect(&found, "one-by-one", Severity::Info, "takes no batch of 16");
     expect_none(&found, "fixed-batch");
     let free = load_singly(fixed("N", -1));
-    expect_none(&findings(&free, &data), "fixed-batch");
+    let found = findings(&free, &data);
+    expect_none(&found, "fixed-batch");
+    expect_none(&found, "one-by-one");
     assert_eq!(free.inspector().batching(values(6)[..].into(), 3).unwrap(), Batching::Independent);
     assert!(free.inspector().batching([][..].into(), 3).is_err());
 }
@@ -258,6 +260,9 @@ fn the_attacked_tensor_is_named_as_in_the_file() {
     let (name, reason) = tensor(behind_linear("Relu", &[], &[]), Some("z"));
     assert_eq!((&name[..], &reason[..]), ("z", "the tensor asked for of the graph"));
     assert_eq!(tensor(behind_linear("Relu", &[], &[]), None).0, "y");
+    let (name, reason) = tensor(behind_linear("ArgMax", &[], &[int("axis", 1)]), None);
+    assert_eq!(name, "z");
+    assert!(reason.contains("`y`, is read out of it by ArgMax (`y_node`)"), "{reason}");
     let model = load(behind_linear("Relu", &[], &[]));
     let shapes: Vec<_> =
         model.interface().inputs.iter().map(|input| (&input.name[..], &input.shape[..])).collect();

@@ -31,6 +31,9 @@ const REFUSED: &str = "## Refused
 
 What tract runs wrongly without a word. A model with such a node is refused when it is loaded. So is any node of a
 domain other than ONNX's own, `ai.onnx.ml` and `com.microsoft` whose name tract would take for ONNX's.
+
+Not refused are attributes that only ask for another precision on the way (`stash_type`, `softmax_precision`,
+`precision`): all is computed in single precision, as half precision is.
 ";
 
 const MADE: &str = "<!-- Made by `IRONBOUND_BLESS=1 cargo test --lib conformance`; the test fails where it differs. -->";

@@ -1,14 +1,14 @@
-//! What a file declares: its inputs, its outputs, the names of its tensors.
+//! What a file declares: its inputs, its outputs, the names of its nodes.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::tensor_shape_proto::dimension;
 use tract_onnx::pb::{GraphProto, ValueInfoProto, type_proto};
 
-use crate::model::Model;
 use crate::model::refuse::name;
+use crate::model::{Classifier, Model};
 
 /// A tensor that a file declares.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,8 +29,8 @@ pub struct Interface {
     pub inputs: Vec<TensorInfo>,
     /// The outputs.
     pub outputs: Vec<TensorInfo>,
-    /// The first output of each node, by the node's name.
-    tensors: HashMap<String, String>,
+    /// The names of the nodes.
+    nodes: HashSet<String>,
 }
 
 impl Interface {
@@ -38,11 +38,10 @@ impl Interface {
         let stored: HashSet<&str> =
             graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
         let given = graph.input.iter().filter(|input| !stored.contains(input.name.as_str()));
-        let first = graph.node.iter().filter_map(|node| Some((name(node), node.output.first()?)));
         Self {
             inputs: given.map(tensor).collect(),
             outputs: graph.output.iter().map(tensor).collect(),
-            tensors: first.map(|(node, tensor)| (node, tensor.clone())).collect(),
+            nodes: graph.node.iter().map(name).collect(),
         }
     }
 
@@ -50,15 +49,10 @@ impl Interface {
     /// part of it.
     pub(super) fn node_of<'a>(&self, node: &'a str) -> Option<&'a str> {
         let mut name = node;
-        while !self.tensors.contains_key(name) {
+        while !self.nodes.contains(name) {
             name = name.rsplit_once('.')?.0;
         }
         Some(name)
-    }
-
-    /// The tensor that a node of tract's graph computes.
-    fn tensor_of(&self, node: &str) -> Option<&str> {
-        self.tensors.get(self.node_of(node)?).map(String::as_str)
     }
 }
 
@@ -69,27 +63,14 @@ impl Model {
         &self.runner.graph.interface
     }
 
-    /// The tensor that is attacked, by its name in the file (or its node's in tract's graph), and why it was chosen.
+    /// The tensor that is attacked, by its name in the file, and why it was chosen.
     ///
     /// # Errors
     /// When the graph cannot be made, as when the model was loaded.
     pub fn logits_tensor(&self) -> crate::Result<(String, String)> {
         let graph = &self.runner.graph;
-        let (model, logits) = graph.forward(1)?;
-        let fail = |cause| crate::Error::model(&graph.name, "its outputs cannot be read", cause);
-        let mut outlet = model.output_outlets().map_err(fail)?[0];
-        // What the crate put behind it.
-        while model.node(outlet.node).name.starts_with("ironbound.")
-            && let Some(before) = model.node(outlet.node).inputs.first()
-        {
-            outlet = *before;
-        }
-        let node = &model.node(outlet.node).name;
-        let output = &graph.output;
-        let tensor = match &logits.node {
-            None => output.as_str(),
-            Some(_) => graph.interface.tensor_of(node).unwrap_or(node),
-        };
+        let (_, logits) = graph.forward(1)?;
+        let (output, scores) = (&graph.output, &graph.scores);
         let declared = graph.interface.outputs.iter().position(|known| known.name == *output);
         let which = match declared {
             Some(0) if graph.interface.outputs.len() == 1 => "the only output",
@@ -97,13 +78,19 @@ impl Model {
             Some(_) => "the output asked for",
             None => "the tensor asked for",
         };
-        let reason = match &logits.node {
-            None => format!("{which} of the graph"),
-            Some(bypassed) => {
+        let readers = scores.skipped.join(", ");
+        let reason = match (&logits.node, scores.skipped.is_empty()) {
+            (None, true) => format!("{which} of the graph"),
+            (None, false) => format!("{which}, `{output}`, is read out of it by {readers}"),
+            (Some(bypassed), true) => {
                 format!("stands before `{bypassed}`, in which {which}, `{output}`, ends")
             }
+            (Some(bypassed), false) => format!(
+                "stands before `{bypassed}`, in which `{}` ends; {which}, `{output}`, is read out of that by {readers}",
+                scores.tensor
+            ),
         };
-        Ok((tensor.to_owned(), reason))
+        Ok((self.info().logits.clone(), reason))
     }
 }
 

@@ -26,6 +26,7 @@ const PADDED: &[&str] =
     &["AveragePool", "Conv", "ConvInteger", "ConvTranspose", "MaxPool", "QLinearConv"];
 const RECURRENT: &[&str] = &["GRU", "LSTM", "RNN"];
 
+const INFERENCE: &str = "export the model for inference";
 const WITHOUT: &str = "export the model without it";
 const NEWER: &str = "export the model with operator set 13 or later";
 
@@ -73,9 +74,16 @@ pub(in crate::model) const REFUSALS: &[Refusal] = &[
     },
     Refusal {
         operators: &["BatchNormalization"],
+        part: "attribute `is_test`, 0 by default (operator sets 1 to 6)",
+        instead: "it normalises by the stored statistics",
+        remedy: INFERENCE,
+        is_wrong: is_in_training,
+    },
+    Refusal {
+        operators: &["BatchNormalization"],
         part: "attribute `training_mode`",
         instead: "it normalises by the stored statistics",
-        remedy: "export the model for inference",
+        remedy: INFERENCE,
         is_wrong: |node| node.int("training_mode", 0) != 0,
     },
     Refusal {
@@ -100,6 +108,13 @@ pub(in crate::model) const REFUSALS: &[Refusal] = &[
         instead: "it gives 32-bit floats",
         remedy: WITHOUT,
         is_wrong: |node| ![0, DataType::Float as i64].contains(&node.int("output_dtype", 0)),
+    },
+    Refusal {
+        operators: &["Dropout"],
+        part: "attribute `is_test`, 0 by default (operator sets 1 to 6)",
+        instead: "it drops nothing",
+        remedy: INFERENCE,
+        is_wrong: is_in_training,
     },
     Refusal {
         operators: &["GlobalLpPool"],
@@ -186,6 +201,13 @@ pub(in crate::model) const REFUSALS: &[Refusal] = &[
         is_wrong: |node| node.opset == 8,
     },
     Refusal {
+        operators: &["SkipLayerNormalization", "SkipSimplifiedLayerNormalization"],
+        part: "default of the attribute `epsilon`, 1e-12",
+        instead: "it takes 1e-5",
+        remedy: "export the model with `epsilon`",
+        is_wrong: |node| node.attribute("epsilon").is_none(),
+    },
+    Refusal {
         operators: &["SkipSimplifiedLayerNormalization"],
         part: "input `bias`",
         instead: "it does not add it",
@@ -214,6 +236,10 @@ pub(in crate::model) const REFUSALS: &[Refusal] = &[
         is_wrong: |node| node.attribute("base_values_as_tensor").is_some(),
     },
 ];
+
+fn is_in_training(node: &Node<'_>) -> bool {
+    node.opset < 7 && node.int("is_test", 0) == 0
+}
 
 fn has_other_activations(node: &Node<'_>) -> bool {
     let defaults: &[&str] = match node.proto.op_type.as_str() {
