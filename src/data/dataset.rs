@@ -237,7 +237,7 @@ impl Dataset {
     }
 
     /// The data set as a model sees it that takes more than the attacked input: see
-    /// [`Classifier::bind`](crate::Classifier::bind).
+    /// [`Classifier::bind`].
     #[must_use]
     pub fn given(&self) -> Given<'_> {
         Given {
