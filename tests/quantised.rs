@@ -73,10 +73,12 @@ fn only_straight_through_gradients_break_it() {
     let results = attacked(&exact, &data);
     let gradients: u64 = results.rows[0].attempts.iter().map(|attempt| attempt.backward).sum();
     let zero: u64 = results.rows[0].attempts.iter().map(|attempt| attempt.zero_gradients).sum();
-    assert!(gradients > 0 && zero == gradients, "{zero} of {gradients} gradients are zero");
-    // Where a gradient is zero the steps are random, which a few samples do not stand.
+    // Where a gradient is zero the steps are random, which a few samples do not stand. The gradient of a query that
+    // breaks its sample is not stepped along.
     let stumbled = broken(&results);
     assert!(stumbled <= 5, "{stumbled}");
+    let unused = gradients - zero;
+    assert!(zero > 0 && unused <= stumbled as u64, "{zero} of {gradients} gradients are zero");
 
     let results = attacked(&through, &data);
     assert!(results.rows[0].attempts.iter().all(|attempt| attempt.zero_gradients == 0));
