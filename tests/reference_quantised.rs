@@ -52,8 +52,14 @@ fn only_straight_through_gradients_break_it() {
         let attempts = &results.rows[0].attempts;
         let zero = attempts.iter().map(|attempt| attempt.zero_gradients).sum::<u64>();
         let backward = attempts.iter().map(|attempt| attempt.backward).sum::<u64>();
-        assert_eq!(zero, if through.is_empty() { backward } else { 0 });
-        Some(attempts.iter().filter(|attempt| attempt.fate == Fate::Broken).count())
+        let broken = attempts.iter().filter(|attempt| attempt.fate == Fate::Broken).count();
+        if through.is_empty() {
+            // The gradient of a query that breaks its sample is not stepped along.
+            assert!(zero > 0 && backward - zero <= broken as u64, "{zero} of {backward}");
+        } else {
+            assert_eq!(zero, 0);
+        }
+        Some(broken)
     };
     for (eps, at_least) in [(1.0 / 255.0, 18), (3.0 / 255.0, 28)] {
         let (Some(exact), Some(through)) = (broken(&[], eps), broken(&["Sign"], eps)) else {
