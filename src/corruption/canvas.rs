@@ -19,7 +19,8 @@ use crate::threat::Bounds;
 /// use ironbound::corruption::{Canvas, Kind, ParameterSet, Severity};
 /// use ironbound::{Bounds, stream};
 ///
-/// let canvas = Canvas::new(&[3, 32, 32], &Bounds::default(), ParameterSet::Auto)?;
+/// let bounds = Bounds::default();
+/// let canvas = Canvas::new(&[3, 32, 32], &bounds, ParameterSet::Auto)?;
 /// let grey = vec![0.5; 3 * 32 * 32];
 /// let lighter = canvas.corrupt(&grey, Kind::Brightness, Severity::new(2)?, &mut stream(0, "example", 0, 0));
 /// assert!(lighter.iter().all(|x| (x - 0.6).abs() < 1e-6));
