@@ -39,7 +39,7 @@ pub(crate) struct Args {
     /// The samples: arrays `x` (samples first) and `y` (classes from 0)
     #[arg(long, value_name = "DATA.npz", requires = "model")]
     pub(crate) data: Option<PathBuf>,
-    /// How a perturbation is measured: linf, l2 or l1; several by commas [default: linf]
+    /// How a perturbation is measured: linf, l2, l1 or l0 (changed features); several by commas [default: linf]
     #[arg(long, value_name = "NORM", value_delimiter = ',')]
     pub(crate) norm: Vec<String>,
     /// Budgets in the units of the data, such as 8/255,0.1 [default: linf 8/255, l2 0.5, l1 12]

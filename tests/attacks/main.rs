@@ -6,6 +6,7 @@
 mod accounting;
 mod apgd;
 mod ascent;
+mod catalogue;
 mod corruption;
 mod jsma;
 mod linear;
