@@ -1,7 +1,9 @@
-//! What the attacker may do: the norm, the budget, the bounds, the mask and the goal.
+//! What the attacker may do: the norm, the budget, the bounds, the mask, the domain of the data and the goal.
 
+mod domain;
 mod region;
 
+pub use domain::{Domain, Monotone};
 pub use region::{Region, StepSize, Violation};
 
 use std::str::FromStr;
@@ -171,6 +173,9 @@ pub struct Threat {
     /// Which features may change (all, when none is given).
     #[serde(default)]
     pub mask: Option<Vec<bool>>,
+    /// What the data can be; anything, by default.
+    #[serde(default, skip_serializing_if = "Domain::is_any")]
+    pub domain: Domain,
     /// What the attacker wants.
     #[serde(default)]
     pub goal: Goal,
@@ -185,6 +190,7 @@ impl Threat {
             budget: Budget::Scalar(eps),
             bounds: Bounds::default(),
             mask: None,
+            domain: Domain::ANY,
             goal: Goal::Untargeted,
         }
     }
@@ -207,6 +213,12 @@ impl Threat {
         Self { mask: Some(mask), ..self }
     }
 
+    /// Only data of this domain.
+    #[must_use]
+    pub fn with_domain(self, domain: Domain) -> Self {
+        Self { domain, ..self }
+    }
+
     /// The same threat without a limit on the size.
     pub(crate) fn unlimited(&self) -> Self {
         Self { budget: Budget::Scalar(f64::INFINITY), ..self.clone() }
@@ -214,8 +226,7 @@ impl Threat {
 
     /// Whether it differs from `other` in nothing but the budget.
     pub(crate) fn differs_in_budget_only(&self, other: &Self) -> bool {
-        (self.norm, &self.bounds, &self.mask, &self.goal)
-            == (other.norm, &other.bounds, &other.mask, &other.goal)
+        *self == Self { budget: self.budget.clone(), ..other.clone() }
     }
 
     /// Checks that the threat fits a data set of `samples` samples of `features` features and a model of `classes`
@@ -229,6 +240,7 @@ impl Threat {
         if let Some(mask) = &self.mask {
             valid_length("mask", mask.len(), features, "entry per feature")?;
         }
+        self.domain.validate(features)?;
         let valid_class = |field: &str, class: usize| {
             let expected =
                 || format!("the model has {classes} classes, 0 to {}", classes.max(1) - 1);
@@ -293,6 +305,7 @@ impl Threat {
             radius: self.budget.radius(sample),
             bounds: &self.bounds,
             mask: self.mask.as_deref(),
+            domain: &self.domain,
         }
     }
 }

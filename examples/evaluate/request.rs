@@ -74,8 +74,12 @@ fn threats(args: &Args) -> Result<Vec<Threat>> {
             texts => texts.iter().map(|text| text.parse()).collect::<Result<_>>()?,
         };
         for budget in budgets {
-            let threat =
-                Threat { norm, budget, bounds: bounds.clone(), mask: None, goal: goal.clone() };
+            let threat = Threat {
+                budget,
+                bounds: bounds.clone(),
+                goal: goal.clone(),
+                ..Threat::new(norm, 0.0)
+            };
             if !threats.contains(&threat) {
                 threats.push(threat);
             }

@@ -13,7 +13,7 @@ use crate::grid::Grid;
 use crate::loss::Loss;
 use crate::model::LossGradient;
 use crate::rng::Stream;
-use crate::threat::{Bounds, Region, StepSize};
+use crate::threat::{Region, StepSize};
 
 /// The settings that tell those attacks apart.
 #[derive(Debug)]
@@ -161,7 +161,7 @@ impl Ascent {
 
     fn step(&self, region: &Region<'_>, point: &mut [f32], direction: &[f32]) {
         if self.ignore_box {
-            Region { bounds: &Bounds::NONE, ..*region }.step(point, direction, self.step);
+            region.without_box().step(point, direction, self.step);
         } else {
             region.step(point, direction, self.step);
         }

@@ -41,7 +41,7 @@ impl Phase {
     fn region<'a>(self, region: Region<'a>) -> Region<'a> {
         if self.radius > 1.0 {
             let radius = (self.radius * region.radius.largest()).min(f64::MAX);
-            return Region { radius: Radius::Scalar(radius), ..region };
+            return region.with_radius(Radius::Scalar(radius));
         }
         region
     }

@@ -94,8 +94,7 @@ impl Attack for Corruption {
 
     fn run(&self, target: &mut Target<'_, Blind>) -> Result<()> {
         let mut slots: Vec<usize> = (0..target.len()).collect();
-        let Some(&first) = slots.first() else { return Ok(()) };
-        let canvas = Canvas::new(target.shape(), target.region(first).bounds, self.parameters)?;
+        let canvas = Canvas::new(target.shape(), target.bounds(), self.parameters)?;
         let mut points = vec![];
         for (draw, severity, kind) in self.tries() {
             slots.retain(|&slot| target.is_open(slot));

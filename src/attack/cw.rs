@@ -218,7 +218,7 @@ impl Adam {
 
 /// The middle of a feature's bounds and half their distance; none where one is infinite.
 fn span(region: &Region<'_>, feature: usize) -> Option<(f64, f64)> {
-    let (lower, upper) = region.bounds.at(feature);
+    let (lower, upper) = region.bounds_at(feature);
     let (lower, upper) = (f64::from(lower), f64::from(upper));
     let finite = lower.is_finite() && upper.is_finite();
     finite.then(|| (f64::midpoint(lower, upper), (upper - lower) / 2.0))

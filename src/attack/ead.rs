@@ -142,7 +142,7 @@ impl Ead {
     ) {
         let rows = point.iter_mut().zip(&mut *ahead).zip(gradient).zip(region.clean);
         for (feature, (((x, y), &g), &clean)) in rows.enumerate() {
-            let (lower, upper) = region.bounds.at(feature);
+            let (lower, upper) = region.bounds_at(feature);
             let change = f64::from(*y) - f64::from(clean);
             let moved = change - rate * (2.0 * change - weight * f64::from(g));
             let kept = (moved.abs() - self.beta).max(0.0).copysign(moved);

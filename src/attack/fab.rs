@@ -163,7 +163,7 @@ impl<'a> Walk<'a> {
                 let size =
                     target.closest(slot).map_or_else(|| region.farthest(), |best| best.distance);
                 let radius = Radius::Scalar(size / 2.0);
-                let ball = Region { radius, ..region };
+                let ball = region.with_radius(radius);
                 ball.random_point(&mut target.stream(slot, draw), point);
             }
         }

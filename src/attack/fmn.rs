@@ -9,7 +9,6 @@ use crate::error::Result;
 use crate::loss::LossKind;
 use crate::model::LossGradient;
 use crate::norm::{Norm, Radius};
-use crate::threat::Region;
 
 /// FMN: steps along the gradient of the margin, projected into a ball whose radius follows the boundary.
 ///
@@ -122,9 +121,9 @@ impl Attack for Fmn {
                     let gap = -f64::from(value);
                     region.norm.grown(size + region.norm.to_boundary(gap, slope), gamma)
                 };
-                Norm::L2.step(point, gradient, |_| length, |feature| region.bounds.at(feature));
+                Norm::L2.step(point, gradient, |_| length, |feature| region.bounds_at(feature));
                 region.project(point);
-                Region { radius: Radius::Scalar(radii[slot]), ..region }.project(point);
+                region.with_radius(Radius::Scalar(radii[slot])).project(point);
             }
         }
         slots.retain(|&slot| target.affords(slot, 1));

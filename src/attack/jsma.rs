@@ -143,7 +143,7 @@ impl Jsma {
     fn changes(&self, region: &Region<'_>, point: &[f32], slopes: [&[f32]; 2]) -> Vec<Change> {
         let mut changes = vec![];
         for feature in (0..point.len()).filter(|&feature| region.is_free(feature)) {
-            let (x, (lower, upper)) = (point[feature], region.bounds.at(feature));
+            let (x, (lower, upper)) = (point[feature], region.bounds_at(feature));
             let [rise, fall] = slopes.map(|slope| f64::from(slope[feature]));
             if self.direction != Direction::Down && x < upper {
                 changes.push(Change { feature, step: self.theta, gains: [rise, fall] });

@@ -134,7 +134,7 @@ fn salt_and_pepper(region: &Region<'_>, stream: &mut Stream, point: &mut [f32]) 
     let features = || (0..region.clean.len()).filter(|&i| region.is_free(i));
     let mut moved = 0.0;
     for i in features() {
-        let (lower, upper) = region.bounds.at(i);
+        let (lower, upper) = region.bounds_at(i);
         let eps = region.radius.at(i) as f32;
         point[i] =
             if stream.random() { upper.min(point[i] + eps) } else { lower.max(point[i] - eps) };

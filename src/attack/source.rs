@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::loss::Loss;
 use crate::norm::Radius;
 use crate::rng::Stream;
-use crate::threat::{Bounds, Region};
+use crate::threat::Region;
 
 /// A plain gradient by default.
 #[derive(Debug)]
@@ -118,12 +118,11 @@ impl Source {
 
     /// A random point of the ball around `centre`, moved into the box.
     fn neighbour(&self, region: &Region<'_>, centre: &[f32], stream: &mut Stream, out: &mut [f32]) {
-        let ball = Region { clean: centre, bounds: &Bounds::NONE, ..*region };
-        ball.random_point(stream, out);
+        region.ball_around(centre).random_point(stream, out);
         for (x, &c) in out.iter_mut().zip(centre) {
             *x = (f64::from(c) + self.reach * (f64::from(*x) - f64::from(c))) as f32;
         }
-        Region { radius: Radius::Scalar(f64::INFINITY), ..*region }.project(out);
+        region.with_radius(Radius::Scalar(f64::INFINITY)).project(out);
     }
 
     /// gradient = gradient + variance, where variance is by how much the mean gradient nearby differed a step before.

@@ -13,7 +13,7 @@ use crate::loss::{Loss, check_classes};
 use crate::model::{Batch, Classifier, LossGradient, expect_len};
 use crate::norm::Radius;
 use crate::rng::{self, Stream};
-use crate::threat::{Region, Threat};
+use crate::threat::{Bounds, Region, Threat};
 
 /// One sample under attack.
 #[derive(Clone, Copy, Debug)]
@@ -220,6 +220,12 @@ impl<'a, A: Access> Target<'a, A> {
         &self.session.model.info().shape
     }
 
+    /// The bounds of the threat, which [regions](Self::region) may narrow.
+    #[must_use]
+    pub fn bounds(&self) -> &'a Bounds {
+        &self.session.threat.bounds
+    }
+
     /// Classes of the model.
     #[must_use]
     pub fn classes(&self) -> usize {
@@ -244,11 +250,7 @@ impl<'a, A: Access> Target<'a, A> {
     pub fn region(&self, slot: usize) -> Region<'a> {
         let sample = &self.samples[slot];
         let region = self.session.threat.region(sample.id, sample.clean);
-        if self.unlimited {
-            Region { radius: Radius::Scalar(f64::INFINITY), ..region }
-        } else {
-            region
-        }
+        if self.unlimited { region.with_radius(Radius::Scalar(f64::INFINITY)) } else { region }
     }
 
     /// The random stream of a slot: the same for any batch, thread or order.

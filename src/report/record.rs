@@ -176,7 +176,7 @@ pub struct WorstCase {
     /// The attacker's goal.
     #[serde(default)]
     pub goal: String,
-    /// The whole threat: with bounds, mask, budgets and targets per sample or feature.
+    /// The whole threat: with bounds, mask, domain, budgets and targets per sample or feature.
     #[serde(default)]
     pub threat: Option<Threat>,
     /// Robust / finished; none when nothing was.

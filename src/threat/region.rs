@@ -2,11 +2,11 @@
 
 use rand_distr::{Distribution, StandardNormal};
 
-use super::Bounds;
+use super::{Bounds, Domain, Monotone};
 use crate::norm::{Norm, Radius, spread};
 use crate::rng::Stream;
 
-/// The points that an attacker may choose for one sample: ball, box and mask.
+/// The points that an attacker may choose for one sample: ball, box and mask, and what the domain says.
 #[derive(Clone, Copy, Debug)]
 pub struct Region<'a> {
     /// The clean input, the ball's centre.
@@ -15,10 +15,12 @@ pub struct Region<'a> {
     pub norm: Norm,
     /// The ball's radius.
     pub radius: Radius<'a>,
-    /// The box.
-    pub bounds: &'a Bounds,
+    /// The box, which [`bounds_at`](Self::bounds_at) narrows for features that move one way only.
+    pub(super) bounds: &'a Bounds,
     /// The features that may change.
     pub mask: Option<&'a [bool]>,
+    /// What the data can be.
+    pub(super) domain: &'a Domain,
 }
 
 /// How far one step goes.
@@ -30,7 +32,36 @@ pub enum StepSize {
     Relative(f64),
 }
 
-impl Region<'_> {
+impl<'a> Region<'a> {
+    /// The same with another ball.
+    #[must_use]
+    pub fn with_radius(self, radius: Radius<'a>) -> Self {
+        Self { radius, ..self }
+    }
+
+    /// The ball of the same radius around another centre, with the mask and without a box.
+    #[must_use]
+    pub fn ball_around(self, centre: &'a [f32]) -> Self {
+        Self { clean: centre, ..self.without_box() }
+    }
+
+    /// The same without a box: every feature is unbounded and moves both ways.
+    #[must_use]
+    pub fn without_box(self) -> Self {
+        Self { bounds: &Bounds::NONE, domain: &Domain::ANY, ..self }
+    }
+
+    /// The smallest and the largest value of a feature: of one that moves one way only, the clean value on the other side.
+    #[must_use]
+    pub fn bounds_at(&self, feature: usize) -> (f32, f32) {
+        let (lower, upper) = self.bounds.at(feature);
+        match self.domain.monotone_at(feature) {
+            Monotone::Free => (lower, upper),
+            Monotone::Increase => (self.clean[feature], upper),
+            Monotone::Decrease => (lower, self.clean[feature]),
+        }
+    }
+
     /// The perturbation's size in f64, whether or not the point is feasible.
     #[must_use]
     pub fn distance(&self, point: &[f32]) -> f64 {
@@ -53,6 +84,10 @@ impl Region<'_> {
             }
             if x < lower || x > upper {
                 return Err(Violation::OutOfBounds(feature));
+            }
+            let (lower, upper) = self.bounds_at(feature);
+            if x < lower || x > upper {
+                return Err(Violation::Monotone(feature));
             }
             if !self.is_free(feature) && x != c {
                 return Err(Violation::Masked(feature));
@@ -83,16 +118,14 @@ impl Region<'_> {
             }
             *x = x.clamp(f32::MIN, f32::MAX);
         }
-        self.norm.project(self.clean, point, self.radius, |feature| self.bounds.at(feature));
-        match self.bounds {
-            Bounds::Uniform(lower, upper) => {
-                point.iter_mut().for_each(|x| *x = x.max(*lower).min(*upper));
-            }
-            Bounds::PerFeature(pairs) => {
-                for (x, (lower, upper)) in point.iter_mut().zip(pairs) {
-                    *x = x.max(*lower).min(*upper);
-                }
-            }
+        self.norm.project(self.clean, point, self.radius, |feature| self.bounds_at(feature));
+        if let (Bounds::Uniform(lower, upper), None) = (self.bounds, &self.domain.monotone) {
+            point.iter_mut().for_each(|x| *x = x.max(*lower).min(*upper));
+            return;
+        }
+        for (feature, x) in point.iter_mut().enumerate() {
+            let (lower, upper) = self.bounds_at(feature);
+            *x = x.max(lower).min(upper);
         }
     }
 
@@ -117,7 +150,7 @@ impl Region<'_> {
     /// in proportion to them. L2: along g / |g|. L1: the steepest coordinate by the size; one that meets its bound
     /// leaves the rest of the size to the next steepest.
     pub fn step(&self, point: &mut [f32], gradient: &[f32], size: StepSize) {
-        self.norm.step(point, gradient, self.lengths(size), |feature| self.bounds.at(feature));
+        self.norm.step(point, gradient, self.lengths(size), |feature| self.bounds_at(feature));
     }
 
     /// How far a step of this size moves each feature, or, where they share one budget, all of them together.
@@ -147,7 +180,7 @@ impl Region<'_> {
             StepSize::Absolute(size) => size,
             StepSize::Relative(share) => (share * self.radius.largest()).min(f64::MAX),
         };
-        spread(point, gradient, length, count, |feature| self.bounds.at(feature), keys);
+        spread(point, gradient, length, count, |feature| self.bounds_at(feature), keys);
     }
 
     /// Writes into `out` the point nearest to `from`, within bounds and mask (whatever the ball), at which the linear
@@ -155,7 +188,7 @@ impl Region<'_> {
     /// [restricted](Self::restrict), `from` within bounds.
     pub fn reach(&self, from: &[f32], normal: &[f32], rise: f64, out: &mut [f32]) {
         let room = |feature: usize, up: bool| {
-            let (lower, upper) = self.bounds.at(feature);
+            let (lower, upper) = self.bounds_at(feature);
             let x = f64::from(from[feature]);
             if !self.is_free(feature) {
                 0.0
@@ -172,7 +205,7 @@ impl Region<'_> {
     #[must_use]
     pub fn is_bounded(&self) -> bool {
         let bounded = |feature: usize| {
-            let (lower, upper) = self.bounds.at(feature);
+            let (lower, upper) = self.bounds_at(feature);
             lower.is_finite() && upper.is_finite()
         };
         (0..self.clean.len()).all(|feature| !self.is_free(feature) || bounded(feature))
@@ -183,7 +216,7 @@ impl Region<'_> {
     pub fn farthest(&self) -> f64 {
         let corner: Vec<f32> = (0..self.clean.len())
             .map(|feature| {
-                let ((lower, upper), clean) = (self.bounds.at(feature), self.clean[feature]);
+                let ((lower, upper), clean) = (self.bounds_at(feature), self.clean[feature]);
                 if !self.is_free(feature) {
                     clean
                 } else if upper.is_infinite() || lower.is_infinite() {
@@ -201,7 +234,7 @@ impl Region<'_> {
     /// Writes a random point into `point`: uniform in the ball over the free features, then clipped to the box.
     pub fn random_point(&self, stream: &mut Stream, point: &mut [f32]) {
         point.copy_from_slice(self.clean);
-        let bounds = |feature| self.bounds.at(feature);
+        let bounds = |feature| self.bounds_at(feature);
         let free = |feature| self.is_free(feature);
         self.norm.random_point(self.clean, point, self.radius, free, bounds, stream);
         self.project(point);
@@ -239,6 +272,9 @@ pub enum Violation {
     /// A value lies outside the bounds.
     #[error("feature {0} is out of bounds")]
     OutOfBounds(usize),
+    /// A feature that moves one way only went the other.
+    #[error("feature {0} moved the way that it must not")]
+    Monotone(usize),
     /// A masked feature changed.
     #[error("feature {0} is masked and changed")]
     Masked(usize),

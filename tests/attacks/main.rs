@@ -8,6 +8,7 @@ mod apgd;
 mod ascent;
 mod catalogue;
 mod corruption;
+mod domain;
 mod jsma;
 mod linear;
 mod masking;

@@ -1,6 +1,8 @@
 //! Invariants of balls, boxes and masks.
 
-use ironbound::{Bounds, Budget, Norm, Region, StepSize, Stream, Threat, Violation, stream};
+use ironbound::{
+    Bounds, Budget, Domain, Monotone, Norm, Region, StepSize, Stream, Threat, Violation, stream,
+};
 use proptest::prelude::*;
 use rand::RngExt;
 
@@ -47,11 +49,16 @@ fn eps() -> impl Strategy<Value = f64> {
     ]
 }
 
+fn monotone() -> impl Strategy<Value = Monotone> {
+    prop_oneof![Just(Monotone::Free), Just(Monotone::Increase), Just(Monotone::Decrease)]
+}
+
 fn case() -> impl Strategy<Value = Case> {
-    let feature = (value(), wild(), 0.0_f32..1.0, 0.0_f32..1.0, any::<bool>(), eps());
+    let feature = (value(), wild(), 0.0_f32..1.0, 0.0_f32..1.0, any::<bool>(), eps(), monotone());
     let features = prop::collection::vec(feature, 1..40);
-    (features, 0..NORMS.len(), eps(), 0..3_usize, any::<bool>(), any::<bool>()).prop_map(
-        |(features, norm, eps, bounds, masked, per_feature)| {
+    let limits = (any::<bool>(), any::<bool>(), any::<bool>());
+    (features, 0..NORMS.len(), eps(), 0..3_usize, limits).prop_map(
+        |(features, norm, eps, bounds, (masked, per_feature, one_way))| {
             let clean: Vec<f32> = features.iter().map(|f| f.0).collect();
             let bounds = match bounds {
                 0 => Bounds::NONE,
@@ -67,6 +74,10 @@ fn case() -> impl Strategy<Value = Case> {
             }
             if per_feature && NORMS[norm] == Norm::Linf {
                 threat.budget = Budget::PerFeature(features.iter().map(|f| f.5).collect());
+            }
+            if one_way {
+                let monotone = Some(features.iter().map(|f| f.6).collect());
+                threat = threat.with_domain(Domain { monotone });
             }
             Case { point: features.iter().map(|f| f.1).collect(), clean, threat }
         },
@@ -292,6 +303,40 @@ fn masked_features_take_no_part() {
     region.random_direction(&mut stream(0, "mask", 0, 0), &mut direction);
     assert!(direction[0] != 0.0 && direction[1] == 0.0 && direction[2] != 0.0);
     assert_eq!(region.check(&[0.5, 0.51, 0.5]), Err(Violation::Masked(1)));
+}
+
+#[test]
+fn monotone_features_move_one_way() {
+    use Monotone::{Decrease, Free, Increase};
+    let clean = [0.5_f32; 3];
+    let way = |norm| {
+        let monotone = Some(vec![Increase, Decrease, Free]);
+        Threat::new(norm, 0.25).with_domain(Domain { monotone })
+    };
+    for norm in NORMS {
+        let threat = way(norm);
+        let region = threat.region(0, &clean);
+        assert_eq!(region.check(&[0.4, 0.5, 0.5]), Err(Violation::Monotone(0)), "{norm}");
+        assert_eq!(region.check(&[0.5, 0.6, 0.5]), Err(Violation::Monotone(1)), "{norm}");
+        assert_eq!(region.check(&[0.5, 1.5, 0.5]), Err(Violation::OutOfBounds(1)), "{norm}");
+        let mut draw = stream(3, "monotone", 0, 0);
+        for _ in 0..100 {
+            let mut point = clean;
+            region.random_point(&mut draw, &mut point);
+            assert!(point[0] >= 0.5 && point[1] <= 0.5, "{norm}: {point:?}");
+        }
+    }
+    assert_eq!(way(Norm::L2).region(0, &clean).check(&[0.7, 0.4, 0.6]).map(|_| ()), Ok(()));
+    assert_eq!(way(Norm::L2).region(0, &clean).bounds_at(1), (0.0, 0.5));
+    // What they must not spend goes to the next steepest.
+    let threat = way(Norm::L1);
+    let mut point = clean;
+    threat.region(0, &clean).step(&mut point, &[-3.0, 2.0, 1.0], StepSize::Relative(1.0));
+    assert_eq!(point, [0.5, 0.5, 0.75]);
+    // The projection is onto ball and box at once.
+    let mut point = [0.0, 1.0, 1.0];
+    threat.region(0, &clean).project(&mut point);
+    assert_eq!(point, [0.5, 0.5, 0.75]);
 }
 
 #[test]

@@ -10,8 +10,8 @@ use crate::toy::Toy;
 const FEATURES: usize = 12;
 const SAMPLES: usize = 7;
 
-/// A tenth of what takes long shows the same.
-fn shorter(attack: AttackSpec) -> AttackSpec {
+/// A twentieth of what takes long shows the same.
+pub(crate) fn shorter(attack: AttackSpec) -> AttackSpec {
     let params = attack.params();
     let long = ["steps", "queries"].into_iter().find_map(|field| {
         let count = params[field].as_u64().filter(|count| *count >= 200)?;

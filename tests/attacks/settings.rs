@@ -6,7 +6,9 @@ use ironbound::attack::{
     AnyAttack, Apgd, ApgdT, AttackSpec, Fgsm, Jsma, MiFgsm, Nes, Noise, Pgd, PgdT, Simba, Spsa,
     Square,
 };
-use ironbound::{Bounds, Budget, Goal, LossKind, Margin, ModelInfo, Norm, Threat};
+use ironbound::{
+    Bounds, Budget, Domain, Goal, LossKind, Margin, ModelInfo, Monotone, Norm, Threat,
+};
 use serde_json::json;
 
 fn refused(text: &str) -> String {
@@ -222,6 +224,10 @@ fn threats_that_do_not_fit_are_refused_by_field() {
         (
             "`eps` is per feature",
             Threat { norm: Norm::L2, ..with(Budget::PerFeature(vec![0.1; 2])) },
+        ),
+        (
+            "`domain.monotone` is 1 long",
+            linf.clone().with_domain(Domain { monotone: Some(vec![Monotone::Increase]) }),
         ),
         ("`bounds` is (1, 0)", linf.clone().with_bounds(Bounds::Uniform(1.0, 0.0))),
         ("`bounds` is (NaN, 1)", linf.clone().with_bounds(Bounds::Uniform(f32::NAN, 1.0))),

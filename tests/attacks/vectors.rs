@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use ironbound::attack::{AnyAttack, Fgsm, Pgd, Sample, Square};
 use ironbound::{
-    Aim, Bounds, Classifier, CrossEntropy, Dlr, DlrTargeted, Loss, LossGradient, Norm, Region,
-    StepSize, Threat,
+    Aim, Bounds, Classifier, CrossEntropy, Dlr, DlrTargeted, Loss, LossGradient, Norm, StepSize,
+    Threat,
 };
 use serde_json::Value;
 
@@ -235,7 +235,7 @@ fn an_unblocked_step_needs_the_region_without_its_box() {
     region.step(&mut point, &gradient, StepSize::Absolute(0.25));
     assert_eq!(point, [1.0, 0.75], "the blocked coordinate is passed over");
     let mut point = clean;
-    let free = Region { bounds: &Bounds::NONE, ..region };
+    let free = region.without_box();
     free.step(&mut point, &gradient, StepSize::Absolute(0.25));
     assert_eq!(point, [1.25, 0.5]);
 }

@@ -133,11 +133,12 @@ impl Probe<'_> {
 }
 
 /// The largest budget of the first norm that leaves samples robust to every attack by gradients, and the first of them.
-/// Threats with a mask are passed over: under one, no attack may get far.
+/// Threats with a mask or a domain are passed over: under one, no attack may get far.
 fn survivors(rows: &[Row]) -> Option<(&Threat, Vec<usize>)> {
     rows.chunk_by(|a, b| a.threat.norm == b.threat.norm).find_map(|of_norm| {
         let white = of_norm.iter().filter(|row| row.access == Gradient::NAME);
-        let white: Vec<&Row> = white.filter(|row| row.threat.mask.is_none()).collect();
+        let white: Vec<&Row> =
+            white.filter(|row| row.threat.mask.is_none() && row.threat.domain.is_any()).collect();
         let threat = &white.last()?.threat;
         let left = |index: &usize| {
             let mut attempts =
