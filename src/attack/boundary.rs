@@ -177,4 +177,15 @@ impl Boundaries {
             .sum();
         region.reach(from, normal, self.rises[slot] - passed, out);
     }
+
+    /// The distance of the nearest boundary of a slot, without bounds.
+    pub(super) fn distance(&self, slot: usize) -> f64 {
+        self.distances[slot]
+    }
+
+    /// Moves the nearest boundary of a slot away by a length.
+    pub(super) fn push_back(&mut self, slot: usize, region: &Region<'_>, length: f64) {
+        let rise = length * region.norm.dual_size(self.normals.row(slot));
+        self.rises[slot] += rise.copysign(self.rises[slot]);
+    }
 }

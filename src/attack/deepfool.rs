@@ -31,9 +31,10 @@ use crate::norm::Norm;
 /// Moosavi-Dezfooli et al. 2016, <https://arxiv.org/abs/1511.04599>, algorithm 2 and section 3.3.
 ///
 /// # Differences
-/// A step leads to the point of the boundary that is nearest within bounds and mask, of which the paper knows none. The
-/// iterate is the clean input plus 1 + overshoot times the steps so far, and it is asked about after every step rather than
-/// at the end. Towards a target, the boundary is the one to the largest logit other than the target's. Where all
+/// The paper knows no bounds: a step is computed without them, and the iterate projected. The iterate is the clean input plus
+/// 1 + overshoot times the steps so far, it is asked about after every step rather than at the end, and every step goes
+/// 1e-4 beyond the linearised boundary: all three as in the authors' code, but 1e-4 is at most a hundredth of the
+/// perturbation. Towards a target, the boundary is the one to the largest logit other than the target's. Where all
 /// gradients are zero the attack ends.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -45,6 +46,10 @@ pub struct DeepFool {
     /// How far to go beyond the boundary, as a share of the perturbation.
     pub overshoot: f64,
 }
+
+/// What every step goes beyond the linearised boundary, in the units of the data and as a share of the perturbation, whichever
+/// is less: without it, steps that the box cuts short creep up to the boundary and never cross it.
+const BEYOND: (f64, f64) = (1e-4, 0.01);
 
 impl Default for DeepFool {
     fn default() -> Self {
@@ -94,7 +99,9 @@ impl Attack for DeepFool {
             slots.retain(|&slot| !target.is_closed(slot) && boundaries.is_known(slot));
             for &slot in &slots {
                 let (region, point) = (target.region(slot), points.row_mut(slot));
-                boundaries.reach(slot, &region, point, point, &mut near);
+                let size = region.distance(point) + boundaries.distance(slot);
+                boundaries.push_back(slot, &region, BEYOND.0.min(BEYOND.1 * size));
+                boundaries.reach(slot, &region.without_box(), point, point, &mut near);
                 let rows = moved.row_mut(slot).iter_mut().zip(&near).zip(region.clean);
                 for (x, ((moved, near), clean)) in point.iter_mut().zip(rows) {
                     *moved += near - *x;

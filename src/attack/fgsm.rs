@@ -31,8 +31,8 @@ use crate::threat::StepSize;
 /// <https://arxiv.org/abs/2001.03994>, algorithm 3.
 ///
 /// # Differences
-/// sign(0) = 0. L2 steps along g / |g|, L1 along the steepest coordinate alone, whatever the box leaves of that step. Where
-/// the gradient is identically zero the step is random. Wong et al. draw each feature from the ball as here, and step by
+/// sign(0) = 0. L2 steps along g / |g|. L1 moves the steepest coordinate, and once that meets its bound spends the rest of
+/// the step on the next; peers leave the rest unspent, which is `ignore_box`. Where the gradient is identically zero the step is random. Wong et al. draw each feature from the ball as here, and step by
 /// 1.25 eps: set `rel_step` to 1.25.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -43,11 +43,13 @@ pub struct Fgsm {
     pub random_start: bool,
     /// The step as a share of eps.
     pub rel_step: f64,
+    /// Whether the L1 step is the steepest coordinate's alone, whatever the box leaves of it.
+    pub ignore_box: bool,
 }
 
 impl Default for Fgsm {
     fn default() -> Self {
-        Self { loss: LossKind::CrossEntropy, random_start: false, rel_step: 1.0 }
+        Self { loss: LossKind::CrossEntropy, random_start: false, rel_step: 1.0, ignore_box: false }
     }
 }
 
@@ -76,7 +78,7 @@ impl Attack for Fgsm {
     fn run(&self, target: &mut Target<'_, Gradient>) -> Result<()> {
         let ascent = Ascent {
             random_start: self.random_start,
-            ignore_box: true,
+            ignore_box: self.ignore_box,
             ..Ascent::plain(1, StepSize::Relative(self.rel_step))
         };
         ascent.run(target, 0, &own_aims(target), &self.loss.loss())
