@@ -28,7 +28,8 @@ use crate::threat::Region;
 /// When the model cannot be run, or the run was cancelled.
 ///
 /// # Reference
-/// The additive noise and salt-and-pepper attacks of Rauber et al. 2017, <https://arxiv.org/abs/1707.04131>.
+/// The additive noise and salt-and-pepper attacks of Rauber et al. 2017, <https://arxiv.org/abs/1707.04131>; the rescaling is
+/// Rauber & Bethge 2020, <https://arxiv.org/abs/2007.07677>, for every norm.
 ///
 /// # Differences
 /// The scale of [`NoiseKind`] uses the budget in every norm, and every draw is projected. Foolbox searches a scale instead.
@@ -39,6 +40,8 @@ pub struct Noise {
     pub kind: NoiseKind,
     /// How many points to try.
     pub draws: usize,
+    /// Whether a draw is scaled until what the bounds leave of it has the size eps, instead of losing what they cut off.
+    pub clipping_aware: bool,
 }
 
 /// How noise is distributed.
@@ -65,9 +68,13 @@ pub enum NoiseKind {
 
 impl Default for Noise {
     fn default() -> Self {
-        Self { kind: NoiseKind::Uniform, draws: 10 }
+        Self { kind: NoiseKind::Uniform, draws: 10, clipping_aware: false }
     }
 }
+
+/// The largest scale to try, and how often to halve what is between two scales.
+const WIDEST: f64 = 1e12;
+const BISECTIONS: usize = 50;
 
 impl Attack for Noise {
     type Access = Blind;
@@ -91,7 +98,13 @@ impl Attack for Noise {
             target.retain_open(&mut slots);
             points.resize(slots.len() * features, 0.0);
             for (&slot, point) in slots.iter().zip(points.chunks_exact_mut(features.max(1))) {
-                self.kind.draw(&target.region(slot), &mut target.stream(slot, draw), point);
+                let (region, mut stream) = (target.region(slot), target.stream(slot, draw));
+                if self.clipping_aware {
+                    self.kind.draw(&region.without_box(), &mut stream, point);
+                    rescale(&region, point);
+                } else {
+                    self.kind.draw(&region, &mut stream, point);
+                }
             }
             target.submit(&slots, &points)?;
         }
@@ -115,6 +128,35 @@ impl NoiseKind {
         }
         region.project(point);
     }
+}
+
+/// Scales the change of `point` to the size eps within the bounds, or as close to it as they allow.
+fn rescale(region: &Region<'_>, point: &mut [f32]) {
+    let change = |(x, c): (&f32, &f32)| f64::from(*x) - f64::from(*c);
+    let changes: Vec<f64> = point.iter().zip(region.clean).map(change).collect();
+    let eps = region.radius.largest();
+    let mut scaled = |scale: f64| {
+        for (i, (x, d)) in point.iter_mut().zip(&changes).enumerate() {
+            let (lower, upper) = region.bounds_at(i);
+            *x = ((f64::from(region.clean[i]) + d * scale) as f32).max(lower).min(upper);
+        }
+        region.distance(point)
+    };
+    // The size grows with the scale. Where the bounds cut every change off, it stops growing.
+    let (mut within, mut beyond) = (0.0, 1.0);
+    while scaled(beyond) <= eps && beyond < WIDEST {
+        (within, beyond) = (beyond, 2.0 * beyond);
+    }
+    for _ in 0..BISECTIONS {
+        let middle = f64::midpoint(within, beyond);
+        if scaled(middle) <= eps {
+            within = middle;
+        } else {
+            beyond = middle;
+        }
+    }
+    scaled(within);
+    region.project(point);
 }
 
 fn sign(stream: &mut Stream) -> f64 {

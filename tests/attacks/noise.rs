@@ -12,7 +12,7 @@ const DRAWS: usize = 20;
 fn changes(kind: NoiseKind, threat: &Threat) -> Vec<Vec<f32>> {
     let model = Toy::constant(FEATURES, vec![1.0, 0.0]);
     let samples = [Sample { id: 0, clean: &[0.5; FEATURES], aim: Aim::untargeted(0) }];
-    let attack = Noise { kind, draws: DRAWS };
+    let attack = Noise { kind, draws: DRAWS, ..Noise::default() };
     AnyAttack::run(&attack, &model.session(threat), &samples).unwrap();
     let calls = model.calls();
     assert_eq!(calls.len(), DRAWS);
@@ -72,5 +72,50 @@ fn unbounded_salt_and_pepper_moves_every_feature_in_linf() {
     let threat = Threat::new(Norm::Linf, 0.1).with_bounds(Bounds::NONE);
     for change in changes(NoiseKind::SaltAndPepper, &threat) {
         assert!(change.iter().all(|step| step.abs() > 0.099), "{change:?}");
+    }
+}
+
+/// Near a bound, half of the noise is cut off; scaled, the rest makes up for it. A pixel in a corner of the box has only one
+/// way to go.
+#[test]
+fn clipping_aware_noise_uses_the_whole_budget_near_the_bounds() {
+    let clean = [0.001; FEATURES];
+    let samples = [Sample { id: 0, clean: &clean, aim: Aim::untargeted(0) }];
+    for (norm, eps) in [(Norm::L1, 20.0), (Norm::L2, 3.0), (Norm::Linf, 0.25)] {
+        let threat = Threat::new(norm, eps);
+        for kind in [NoiseKind::Uniform, NoiseKind::Gaussian, NoiseKind::Laplace, NoiseKind::Sign] {
+            let used = |clipping_aware| -> Vec<f64> {
+                let model = Toy::constant(FEATURES, vec![1.0, 0.0]);
+                let attack = Noise { kind, draws: DRAWS, clipping_aware };
+                AnyAttack::run(&attack, &model.session(&threat), &samples).unwrap();
+                let calls = model.calls();
+                calls
+                    .iter()
+                    .map(|call| threat.region(0, &clean).check(&call.inputs).unwrap())
+                    .collect()
+            };
+            assert!(used(true).iter().all(|size| *size > 0.9999 * eps), "{norm} {kind:?}");
+            let plain = used(false);
+            assert!(
+                norm == Norm::Linf || plain.iter().all(|size| *size < 0.8 * eps),
+                "{norm} {kind:?}"
+            );
+        }
+    }
+    // Nothing can move downwards from a lower bound: those that can move upwards share the budget.
+    let clean = [0.0, 0.0];
+    let samples = [Sample { id: 0, clean: &clean, aim: Aim::untargeted(0) }];
+    let model = Toy::constant(2, vec![1.0, 0.0]);
+    let threat = Threat::new(Norm::L2, 0.5);
+    let attack = Noise { kind: NoiseKind::Sign, draws: 40, clipping_aware: true };
+    AnyAttack::run(&attack, &model.session(&threat), &samples).unwrap();
+    let mut points: Vec<_> = model.calls().iter().map(|call| call.inputs.clone()).collect();
+    points.sort_by(|a, b| a.partial_cmp(b).unwrap());
+    points.dedup();
+    let half = 0.125_f32.sqrt();
+    let expected = [[0.0, 0.0], [0.0, 0.5], [half, half], [0.5, 0.0]];
+    assert_eq!(points.len(), 4, "{points:?}");
+    for (point, expected) in points.iter().zip(expected) {
+        assert!(point.iter().zip(expected).all(|(x, e)| (x - e).abs() < 1e-6), "{point:?}");
     }
 }
