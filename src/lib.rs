@@ -58,7 +58,9 @@ pub use norm::{Norm, Radius};
 pub use preflight::Preflight;
 pub use report::Report;
 pub use rng::{Stream, stream};
-pub use threat::{Bounds, Budget, Domain, Monotone, Region, StepSize, Threat, Violation};
+pub use threat::{
+    Bounds, Budget, Domain, Levels, Monotone, Region, Spacing, StepSize, Threat, Violation,
+};
 pub use tract_onnx;
 
 #[cfg(doctest)]

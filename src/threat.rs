@@ -1,10 +1,14 @@
 //! What the attacker may do: the norm, the budget, the bounds, the mask, the domain of the data and the goal.
 
 mod domain;
+mod realise;
 mod region;
+mod spacing;
 
-pub use domain::{Domain, Monotone};
+pub use domain::{Domain, Levels, Monotone};
+pub(crate) use realise::Stride;
 pub use region::{Region, StepSize, Violation};
+pub use spacing::Spacing;
 
 use std::str::FromStr;
 
@@ -241,6 +245,7 @@ impl Threat {
             valid_length("mask", mask.len(), features, "entry per feature")?;
         }
         self.domain.validate(features)?;
+        self.domain.validate_within(&self.bounds, self.mask.as_deref())?;
         let valid_class = |field: &str, class: usize| {
             let expected =
                 || format!("the model has {classes} classes, 0 to {}", classes.max(1) - 1);

@@ -13,7 +13,7 @@ use crate::loss::{Loss, check_classes};
 use crate::model::{Batch, Classifier, LossGradient, expect_len};
 use crate::norm::Radius;
 use crate::rng::{self, Stream};
-use crate::threat::{Bounds, Region, Threat};
+use crate::threat::{Bounds, Region, Stride, Threat};
 
 /// One sample under attack.
 #[derive(Clone, Copy, Debug)]
@@ -151,6 +151,7 @@ pub struct Target<'a, A: Access> {
     samples: &'a [Sample<'a>],
     outcomes: Vec<Outcome>,
     scratch: Vec<f32>,
+    asked: Asked,
     /// The logits of a point that is run alone.
     alone: Vec<f32>,
     /// The logits at the clean inputs, where a loss asked for them.
@@ -182,6 +183,7 @@ impl<'a, A: Access> Target<'a, A> {
             samples,
             outcomes,
             scratch: vec![],
+            asked: Asked::default(),
             alone: vec![],
             clean_logits: vec![],
             aims: vec![],
@@ -319,10 +321,14 @@ impl<'a, A: Access> Target<'a, A> {
             return Ok(());
         }
         self.admit(slots, points, 1, 0)?;
+        let mut asked = std::mem::take(&mut self.asked);
+        let points = asked.realise(slots.iter().map(|&slot| self.region(slot)), points);
         let batch = Batch { inputs: points, samples: &self.ids };
         self.session.model.logits(batch, logits)?;
         self.expect_answer("logits", logits.len(), slots.len() * self.classes())?;
-        self.remember(slots, points, logits)
+        self.remember(slots, points, logits)?;
+        self.asked = asked;
+        Ok(())
     }
 
     fn limit(&self) -> u64 {
@@ -408,6 +414,35 @@ impl<'a, A: Access> Target<'a, A> {
         model.logits_alone(row, &mut self.alone)?;
         self.expect_answer("logits", self.alone.len(), self.classes())?;
         Ok(self.alone.iter().all(|z| z.is_finite()) && sample.aim.is_met(&self.alone))
+    }
+}
+
+/// What the model is asked about: the points that the attack named, or, where data cannot be those, the ones that they are
+/// [realised](Region::realise) as. The gradient there is the attack's answer all the same: one that rounded its own points
+/// would not get on by steps of less than half a level.
+#[derive(Debug, Default)]
+struct Asked {
+    points: Vec<f32>,
+    strides: Vec<Stride>,
+}
+
+impl Asked {
+    fn realise<'p>(
+        &'p mut self,
+        regions: impl Iterator<Item = Region<'p>>,
+        points: &'p [f32],
+    ) -> &'p [f32] {
+        let mut regions = regions.peekable();
+        let Some(first) = regions.peek().filter(|first| !first.is_continuous()) else {
+            return points;
+        };
+        let features = first.clean.len().max(1);
+        self.points.clear();
+        self.points.extend_from_slice(points);
+        for (region, point) in regions.zip(self.points.chunks_exact_mut(features)) {
+            region.realise_in(point, &mut self.strides);
+        }
+        &self.points
     }
 }
 
@@ -558,12 +593,16 @@ impl Target<'_, Gradient> {
         out: &mut LossGradient,
     ) -> Result<()> {
         self.admit(slots, points, 1, 1)?;
+        let mut asked = std::mem::take(&mut self.asked);
+        let points = asked.realise(slots.iter().map(|&slot| self.region(slot)), points);
         let batch = Batch { inputs: points, samples: &self.ids };
         self.session.model.loss_and_gradient(batch, aims, loss, out)?;
         self.expect_answer("logits", out.logits.len(), slots.len() * self.classes())?;
         self.expect_answer("losses", out.loss.len(), slots.len())?;
         self.expect_answer("gradient values", out.gradient.len(), points.len())?;
-        self.remember(slots, points, &out.logits)
+        self.remember(slots, points, &out.logits)?;
+        self.asked = asked;
+        Ok(())
     }
 
     /// The same for a loss that differs from sample to sample.

@@ -7,6 +7,7 @@ mod labels;
 mod load;
 mod npy;
 mod npz;
+mod realisable;
 mod shape;
 #[cfg(test)]
 mod tests;

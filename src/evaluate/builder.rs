@@ -1,5 +1,6 @@
 //! What to evaluate, and how.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::events::{Observer, Plan, Silent};
@@ -145,7 +146,7 @@ impl<'a> Evaluation<'a> {
     ///
     /// # Errors
     /// Before any attack: [`Error::Parameter`] for a setting out of range, [`Error::Data`] for samples that do not fit
-    /// the model or the bounds, and the model's errors when it cannot be run, or not differentiated although an
+    /// the model, the bounds or the domain (see [`Dataset::realisable`]), and the model's errors when it cannot be run, or not differentiated although an
     /// attack needs it.
     pub fn run(&self) -> Result<Results> {
         match self.threads {
@@ -171,6 +172,7 @@ impl<'a> Evaluation<'a> {
     fn run_bound(&self) -> Result<Results> {
         let data = self.data.shaped_for(self.model)?;
         self.validate(&data)?;
+        let data = self.realisable(data)?;
         let samples = self.samples(&data)?;
         if !(self.threats.is_empty() || self.attacks.is_empty()) {
             rehearse(self.model, &data, self.needs_gradients())?;
@@ -266,13 +268,27 @@ impl<'a> Evaluation<'a> {
             threat.validate(total, data.features(), self.model.classes())?;
             self.attacks.iter().try_for_each(|attack| expect_norm(&**attack, threat.norm))?;
         }
-        data.validate(&Bounds::NONE, self.model.classes())?;
+        data.validate(&Bounds::NONE, self.model.classes())
+    }
+
+    /// The data as every threat's domain allows them, and within its bounds.
+    fn realisable<'d>(&self, mut data: Cow<'d, Dataset>) -> Result<Cow<'d, Dataset>> {
+        let is_first = |at: usize, same: fn(&Threat, &Threat) -> bool| {
+            !self.threats[..at].iter().any(|earlier| same(earlier, &self.threats[at]))
+        };
         for (at, threat) in self.threats.iter().enumerate() {
-            if self.threats[..at].iter().all(|earlier| earlier.bounds != threat.bounds) {
+            if is_first(at, |a, b| a.domain == b.domain)
+                && let Cow::Owned(snapped) = data.realisable(&threat.domain)?
+            {
+                data = Cow::Owned(snapped);
+            }
+        }
+        for (at, threat) in self.threats.iter().enumerate() {
+            if is_first(at, |a, b| a.bounds == b.bounds) {
                 data.validate(&threat.bounds, self.model.classes())?;
             }
         }
-        Ok(())
+        Ok(data)
     }
 
     fn needs_gradients(&self) -> bool {

@@ -29,7 +29,7 @@ impl Judge<'_> {
         }
     }
 
-    /// The adversarial point that a proposal holds once it is projected into the region; none when it holds none.
+    /// The adversarial point that a proposal holds once it is moved into the region; none when it holds none.
     ///
     /// # Errors
     /// As [`logits`](Self::logits).
@@ -45,6 +45,7 @@ impl Judge<'_> {
             return Ok(None);
         }
         region.project(&mut point);
+        region.realise(&mut point);
         let Ok(distance) = region.check(&point) else { return Ok(None) };
         let logits = self.logits(sample, &point)?;
         Ok(aim.is_met(&logits).then(|| Adversarial {

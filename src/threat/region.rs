@@ -48,7 +48,8 @@ impl<'a> Region<'a> {
     /// The same without a box: every feature is unbounded and moves both ways.
     #[must_use]
     pub fn without_box(self) -> Self {
-        Self { bounds: &Bounds::NONE, domain: &Domain::ANY, ..self }
+        static ANY: Domain = Domain::ANY;
+        Self { bounds: &Bounds::NONE, domain: &ANY, ..self }
     }
 
     /// The smallest and the largest value of a feature: of one that moves one way only, the clean value on the other side.
@@ -68,7 +69,8 @@ impl<'a> Region<'a> {
         self.norm.size(self.clean, point)
     }
 
-    /// The perturbation's size in f64, if `point` lies in ball and box and leaves the masked features alone.
+    /// The perturbation's size in f64, if `point` lies in ball and box, leaves the masked features alone and is one that
+    /// the domain allows.
     ///
     /// # Errors
     /// What the point violates.
@@ -99,13 +101,20 @@ impl<'a> Region<'a> {
                 }
             }
         }
+        if let Some(feature) = self.domain.off_grid(point) {
+            return Err(Violation::OffGrid(feature));
+        }
+        if let Some(group) = self.domain.not_one_hot(point) {
+            return Err(Violation::NotOneHot { group });
+        }
         let (size, eps) = (self.distance(point), self.radius.largest());
         if size > eps { Err(Violation::TooLarge { size, eps }) } else { Ok(size) }
     }
 
     /// Moves `point` into the region: masked features back to the clean value, the rest to the nearest point of the
     /// ball around the clean input, then into the box; in L1, to the nearest point of ball and box at once.
-    /// [`check`](Self::check) accepts the result, and a point that it accepts is left as it is.
+    /// A point that [`check`](Self::check) accepts is left as it is. It accepts the result once it is
+    /// [realised](Self::realise), which changes nothing where data can be anything in between.
     ///
     /// A NaN becomes the clean value, an infinity the largest finite one.
     pub fn project(&self, point: &mut [f32]) {
@@ -129,18 +138,24 @@ impl<'a> Region<'a> {
         }
     }
 
-    /// Makes a gradient fit for [`step`](Self::step): zero where it is masked or NaN, finite where it is infinite.
-    /// Says whether anything is left of it.
+    /// Makes a gradient fit for [`step`](Self::step): zero where it is masked or NaN, finite where it is infinite; of
+    /// groups, of which one feature rises as another falls, what differs from the mean. Says whether anything is left of it.
     pub fn restrict(&self, gradient: &mut [f32]) -> bool {
-        let mut any = false;
         for (feature, g) in gradient.iter_mut().enumerate() {
             if g.is_nan() || !self.is_free(feature) {
                 *g = 0.0;
             }
             *g = g.clamp(f32::MIN, f32::MAX);
-            any |= *g != 0.0;
         }
-        any
+        for group in &self.domain.one_hot {
+            let sum: f64 = group.iter().map(|&feature| f64::from(gradient[feature])).sum();
+            let mean = sum / group.len() as f64;
+            for &feature in group {
+                let centred = f64::from(gradient[feature]) - mean;
+                gradient[feature] = (centred as f32).clamp(f32::MIN, f32::MAX);
+            }
+        }
+        gradient.iter().any(|g| *g != 0.0)
     }
 
     /// Moves `point` one step along the norm's steepest ascent for a [restricted](Self::restrict) gradient. The result
@@ -199,6 +214,12 @@ impl<'a> Region<'a> {
             }
         };
         self.norm.to_plane(from, normal, rise, room, out);
+    }
+
+    /// Whether every point of ball, box and mask is one that the domain allows.
+    #[must_use]
+    pub fn is_continuous(&self) -> bool {
+        self.domain.is_continuous()
     }
 
     /// Whether every free feature has two finite bounds.
@@ -278,6 +299,15 @@ pub enum Violation {
     /// A masked feature changed.
     #[error("feature {0} is masked and changed")]
     Masked(usize),
+    /// A feature with levels is between two of them.
+    #[error("feature {0} is off its levels")]
+    OffGrid(usize),
+    /// Of a group, not one feature is 1 and the others are 0.
+    #[error("group {group} is not one-hot")]
+    NotOneHot {
+        /// Its index in the domain.
+        group: usize,
+    },
     /// The perturbation is too large.
     #[error("the perturbation's size is {size}, more than {eps}")]
     TooLarge {

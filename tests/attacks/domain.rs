@@ -1,7 +1,9 @@
-//! Every attack of the table, held to what the data can be.
+//! Every attack of the table, held to what data can be.
 
-use ironbound::attack::{AnyAttack, AttackSpec, Family, Sample};
-use ironbound::{Aim, Domain, Monotone, Norm, Threat, argmax, stream};
+use ironbound::attack::{AnyAttack, AttackSpec, Family, Outcome, Sample};
+use ironbound::{
+    Aim, Bounds, Domain, Levels, Monotone, Norm, Spacing, Threat, Violation, argmax, stream,
+};
 use rand::RngExt;
 
 use crate::same_bits::shorter;
@@ -12,43 +14,90 @@ const FEATURES: usize = 12;
 fn eps(norm: Norm) -> f64 {
     match norm {
         Norm::L0 => 3.0,
-        Norm::L1 => 1.5,
-        Norm::L2 => 0.6,
-        _ => 0.2,
+        Norm::L1 => 2.5,
+        Norm::L2 => 1.6,
+        _ => 0.3,
     }
 }
 
-fn domains() -> Vec<Domain> {
+/// One of each kind, and all of them at once with a mask.
+fn threats(norm: Norm) -> Vec<Threat> {
     use Monotone::{Decrease, Free, Increase};
-    let ways = [Increase, Free, Decrease].into_iter().cycle().take(FEATURES).collect();
-    vec![Domain { monotone: Some(ways) }]
+    let threat = Threat::new(norm, eps(norm));
+    let ways = |free: usize| {
+        let ways = [Increase, Free, Decrease].into_iter().cycle();
+        Some((0..FEATURES).zip(ways).map(|(i, way)| if i < free { Free } else { way }).collect())
+    };
+    let (fine, coarse) = (spacing("1/16"), spacing("1/4"));
+    let groups = vec![vec![0, 1, 2], vec![3, 4]];
+    let some =
+        (0..FEATURES).map(|i| [None, Some(fine), Some(coarse)][if i < 5 { 0 } else { i % 3 }]);
+    let mixed = Domain {
+        grid: Some(Levels::PerFeature(some.collect())),
+        one_hot: groups.clone(),
+        monotone: ways(5),
+    };
+    let free = |i: usize| ![3, 4, 7].contains(&i);
+    vec![
+        threat.clone().with_domain(Domain { monotone: ways(0), ..Domain::ANY }),
+        threat.clone().with_domain(Domain { grid: Some(Levels::Uniform(fine)), ..Domain::ANY }),
+        threat.clone().with_domain(Domain { one_hot: groups, ..Domain::ANY }),
+        threat.with_domain(mixed).with_mask((0..FEATURES).map(free).collect()),
+    ]
 }
 
-fn clean(sample: usize) -> Vec<f32> {
+fn spacing(text: &str) -> Spacing {
+    text.parse().unwrap()
+}
+
+/// A sample that the domain allows.
+fn clean(domain: &Domain, features: usize, sample: usize) -> Vec<f32> {
     let mut draw = stream(4, "domain", sample, 0);
-    (0..FEATURES).map(|_| draw.random_range(0.0..1.0)).collect()
+    let mut values: Vec<f32> = (0..features).map(|_| draw.random_range(0.0..1.0)).collect();
+    for (feature, value) in values.iter_mut().enumerate() {
+        *value = domain.spacing_at(feature).map_or(*value, |spacing| spacing.nearest(*value));
+    }
+    for group in &domain.one_hot {
+        let one = draw.random_range(0..group.len());
+        group.iter().enumerate().for_each(|(at, &i)| values[i] = f32::from(u8::from(at == one)));
+    }
+    values
+}
+
+/// What is wrong with a point as data, whatever it is a perturbation of.
+fn fault(domain: &Domain, point: &[f32]) -> Option<Violation> {
+    let anywhere = Threat::new(Norm::Linf, 1.0).with_bounds(Bounds::NONE);
+    let domain = Domain { monotone: None, ..domain.clone() };
+    anywhere.with_domain(domain).region(0, point).check(point).err()
 }
 
 #[test]
 fn every_attack_keeps_to_the_domain() {
-    let model = Toy::curved(FEATURES, 4).shaped(&[3, 4]);
-    for domain in domains() {
-        let clean: Vec<_> = (0..4).map(clean).collect();
-        for attack in AttackSpec::all().into_iter().map(shorter) {
-            for &norm in attack.norms() {
-                let threat = Threat::new(norm, eps(norm)).with_domain(domain.clone());
-                let samples: Vec<_> = (clean.iter().enumerate())
-                    .map(|(id, clean)| {
-                        let label = argmax(&model.scores(clean));
-                        Sample { id, clean, aim: Aim::untargeted(label) }
-                    })
-                    .collect();
+    for attack in AttackSpec::all().into_iter().map(shorter) {
+        for &norm in attack.norms() {
+            for threat in threats(norm) {
+                let model = Toy::curved(FEATURES, 4).shaped(&[3, 4]);
+                threat.validate(4, FEATURES, 4).unwrap();
+                let clean: Vec<_> =
+                    (0..4).map(|sample| clean(&threat.domain, FEATURES, sample)).collect();
+                let sample = |(id, clean)| {
+                    let aim = Aim::untargeted(argmax(&model.scores(clean)));
+                    Sample { id, clean, aim }
+                };
+                let samples: Vec<_> =
+                    clean.iter().map(Vec::as_slice).enumerate().map(sample).collect();
                 let outcomes = attack.run(&model.session(&threat), &samples).unwrap();
-                let reach = Threat::new(norm, f64::MAX).with_domain(domain.clone());
-                let name = format!("{} {norm} {domain:?}", attack.id());
+                let name = format!("{} {norm} {:?}", attack.id(), threat.domain);
+                for call in model.calls() {
+                    for asked in call.inputs.chunks(FEATURES) {
+                        assert_eq!(fault(&threat.domain, asked), None, "{name}: {asked:?}");
+                    }
+                }
+                let anywhere =
+                    Threat { budget: ironbound::Budget::Scalar(f64::MAX), ..threat.clone() };
+                let is_minimal = attack.family() == Family::MinimalNorm;
+                let held = if is_minimal { &anywhere } else { &threat };
                 for (sample, outcome) in samples.iter().zip(outcomes) {
-                    let held =
-                        if attack.family() == Family::MinimalNorm { &reach } else { &threat };
                     let point = outcome.point.expect(&name);
                     let checked = held.region(sample.id, sample.clean).check(&point);
                     assert!(checked.is_ok(), "{name}: {checked:?}");
@@ -56,6 +105,125 @@ fn every_attack_keeps_to_the_domain() {
                     assert_eq!(met, outcome.success, "{name}");
                 }
             }
+        }
+    }
+}
+
+/// A linear model of few features, and every point that data can be.
+struct Small {
+    model: Toy,
+    threat: Threat,
+    clean: Vec<f32>,
+    /// The smallest perturbation that succeeds, if any does; none larger than the bounds are needed.
+    optimum: Option<f64>,
+}
+
+impl Small {
+    /// Up to two features with levels, and two or none of a group.
+    fn new(norm: Norm, case: usize) -> Self {
+        let mut draw = stream(8, "small", case, 0);
+        let grouped = case % 2 == 1;
+        let features = if grouped { 4 } else { 1 + case % 4 };
+        let levels = ["1/2", "1/5", "1/16"].map(spacing)[case % 3];
+        let own = |i: usize| (!grouped || i < 2).then_some(levels);
+        let domain = Domain {
+            grid: Some(Levels::PerFeature((0..features).map(own).collect())),
+            one_hot: if grouped { vec![vec![2, 3]] } else { vec![] },
+            monotone: None,
+        };
+        let clean = clean(&domain, features, case);
+        let weights: Vec<f32> = (0..features).map(|_| draw.random_range(-1.0..1.0)).collect();
+        let dot: f32 = clean.iter().zip(&weights).map(|(x, w)| x * w).sum();
+        let lead: f32 = draw.random_range(0.02..0.5);
+        let model = Toy::linear(weights, lead - dot, 4);
+        let threat = Threat::new(norm, 0.0).with_domain(domain);
+        let mut small = Self { model, threat, clean, optimum: None };
+        let all = small.all_points();
+        let sizes = all.iter().filter(|point| argmax(&small.model.scores(point)) != 0);
+        let sizes = sizes.map(|point| norm.size(&small.clean, point));
+        small.optimum = sizes.reduce(f64::min);
+        small
+    }
+
+    fn all_points(&self) -> Vec<Vec<f32>> {
+        let mut all = vec![vec![]];
+        let domain = &self.threat.domain;
+        for feature in 0..self.clean.len() {
+            let values: Vec<f32> = match domain.spacing_at(feature) {
+                Some(spacing) => {
+                    let last = spacing.index(1.0) as usize;
+                    (0..=last).map(|k| spacing.level(k as f64)).filter(|x| *x <= 1.0).collect()
+                }
+                None => vec![0.0, 1.0],
+            };
+            let longer = |point: &Vec<f32>| {
+                let point = point.clone();
+                values.iter().map(move |x| [&point[..], &[*x]].concat()).collect::<Vec<_>>()
+            };
+            all = all.iter().flat_map(longer).collect();
+        }
+        all.retain(|point| fault(domain, point).is_none());
+        all
+    }
+
+    fn run(&self, attack: &AttackSpec, eps: f64) -> Outcome {
+        let budget = ironbound::Budget::Scalar(eps);
+        let threat = Threat { budget, ..self.threat.clone() };
+        let samples = [Sample { id: 0, clean: &self.clean, aim: Aim::untargeted(0) }];
+        attack.run(&self.model.session(&threat), &samples).unwrap().remove(0)
+    }
+}
+
+/// The share of cases with a success somewhere in which an attack, or one of this access class, finds one.
+const LEAST: &[(&str, f64)] = &[
+    ("fgsm", 0.5),
+    ("jsma", 0.4),
+    ("mi-fgsm", 0.6),
+    ("spsa", 0.1),
+    ("noise", 0.3),
+    ("gradient", 0.85),
+    ("score", 0.4),
+];
+
+/// None finds one where there is none, or a nearer one than the nearest; most find one where there is one.
+#[test]
+fn no_attack_beats_all_points_that_there_are() {
+    const CASES: usize = 24;
+    for attack in AttackSpec::all() {
+        if attack.id() == "corruption" {
+            continue;
+        }
+        let attack = if attack.access() == "gradient" { attack } else { shorter(attack) };
+        for &norm in attack.norms() {
+            let (mut exist, mut found) = (0_u32, 0_u32);
+            for case in 0..CASES {
+                let small = Small::new(norm, case);
+                let name = format!("{} {norm}, case {case}", attack.id());
+                if attack.family() == Family::MinimalNorm {
+                    let outcome = small.run(&attack, 0.0);
+                    exist += u32::from(small.optimum.is_some());
+                    if outcome.success {
+                        let size = norm.size(&small.clean, &outcome.point.unwrap());
+                        let optimum = small.optimum.expect(&name);
+                        assert!(size >= optimum, "{name}: {size} < {optimum}");
+                        found += 1;
+                    }
+                    continue;
+                }
+                for share in [0.99, 1.0, 1.3] {
+                    let eps = share * small.optimum.unwrap_or(1.0);
+                    let there = small.optimum.is_some_and(|optimum| optimum <= eps);
+                    let outcome = small.run(&attack, eps);
+                    assert!(there || !outcome.success, "{name}, {share}: {outcome:?}");
+                    exist += u32::from(there);
+                    found += u32::from(there && outcome.success);
+                }
+            }
+            let share = f64::from(found) / f64::from(exist);
+            let (id, access) = (attack.id(), attack.access());
+            let least = LEAST.iter().find(|(name, _)| *name == id || *name == access);
+            let least = least.map_or(1.0, |(_, least)| *least);
+            assert!(share >= least, "{id} {norm}: found {found} of {exist}");
         }
     }
 }

@@ -15,6 +15,7 @@ mod masking;
 mod minimal;
 mod noise;
 mod optimum;
+mod realise;
 mod regions;
 mod same_bits;
 mod score;

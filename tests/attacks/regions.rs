@@ -6,7 +6,7 @@ use ironbound::{
 use proptest::prelude::*;
 use rand::RngExt;
 
-const NORMS: [Norm; 4] = [Norm::L0, Norm::L1, Norm::L2, Norm::Linf];
+pub(crate) const NORMS: [Norm; 4] = [Norm::L0, Norm::L1, Norm::L2, Norm::Linf];
 
 #[derive(Debug)]
 struct Case {
@@ -21,7 +21,7 @@ impl Case {
     }
 }
 
-fn value() -> impl Strategy<Value = f32> {
+pub(crate) fn value() -> impl Strategy<Value = f32> {
     prop_oneof![
         4 => (0_u8..=255).prop_map(|level| f32::from(level) / 255.0),
         4 => -2.0_f32..2.0,
@@ -32,14 +32,14 @@ fn value() -> impl Strategy<Value = f32> {
     ]
 }
 
-fn wild() -> impl Strategy<Value = f32> {
+pub(crate) fn wild() -> impl Strategy<Value = f32> {
     prop_oneof![
         8 => value(),
         1 => prop_oneof![Just(f32::NAN), Just(f32::INFINITY), Just(f32::NEG_INFINITY)],
     ]
 }
 
-fn eps() -> impl Strategy<Value = f64> {
+pub(crate) fn eps() -> impl Strategy<Value = f64> {
     prop_oneof![
         2 => (1_u8..=255).prop_map(|level| f64::from(level) / 255.0),
         2 => 0.0..8.0_f64,
@@ -49,7 +49,7 @@ fn eps() -> impl Strategy<Value = f64> {
     ]
 }
 
-fn monotone() -> impl Strategy<Value = Monotone> {
+pub(crate) fn monotone() -> impl Strategy<Value = Monotone> {
     prop_oneof![Just(Monotone::Free), Just(Monotone::Increase), Just(Monotone::Decrease)]
 }
 
@@ -77,7 +77,7 @@ fn case() -> impl Strategy<Value = Case> {
             }
             if one_way {
                 let monotone = Some(features.iter().map(|f| f.6).collect());
-                threat = threat.with_domain(Domain { monotone });
+                threat = threat.with_domain(Domain { monotone, ..Domain::ANY });
             }
             Case { point: features.iter().map(|f| f.1).collect(), clean, threat }
         },
@@ -311,7 +311,7 @@ fn monotone_features_move_one_way() {
     let clean = [0.5_f32; 3];
     let way = |norm| {
         let monotone = Some(vec![Increase, Decrease, Free]);
-        Threat::new(norm, 0.25).with_domain(Domain { monotone })
+        Threat::new(norm, 0.25).with_domain(Domain { monotone, ..Domain::ANY })
     };
     for norm in NORMS {
         let threat = way(norm);

@@ -227,7 +227,8 @@ fn threats_that_do_not_fit_are_refused_by_field() {
         ),
         (
             "`domain.monotone` is 1 long",
-            linf.clone().with_domain(Domain { monotone: Some(vec![Monotone::Increase]) }),
+            linf.clone()
+                .with_domain(Domain { monotone: Some(vec![Monotone::Increase]), ..Domain::ANY }),
         ),
         ("`bounds` is (1, 0)", linf.clone().with_bounds(Bounds::Uniform(1.0, 0.0))),
         ("`bounds` is (NaN, 1)", linf.clone().with_bounds(Bounds::Uniform(f32::NAN, 1.0))),
