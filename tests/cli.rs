@@ -7,8 +7,9 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use common::example;
+use common::fixture::Fixture;
 use ironbound::report::Report;
-use ironbound::{NpzArray, NpzValues, Severity, write_npz};
+use ironbound::{Dataset, Norm, NpzArray, NpzValues, Severity, Spacing, Threat, write_npz};
 
 const MODEL: &str = "examples/assets/digits_cnn.onnx";
 const DATA: &str = "examples/assets/digits_test.npz";
@@ -102,6 +103,14 @@ fn wrong_settings_exit_with_2() {
         (&["--attack", "pgd:steps=0"], "`steps` is 0"),
         (&["--bounds", "1,0"], "`bounds` is"),
         (&["--bounds", "dark"], "`bounds` is dark"),
+        (&["--grid", "1/0"], "`grid` is 1/0"),
+        (&["--grid", "1/100"], "sample 0, feature 2 is "),
+        (&["--integer", "x"], "`integer` is x"),
+        (&["--integer", "3-1"], "`integer` is 3-1"),
+        (&["--immutable", "60,64"], "`immutable` is 64: the samples have 64 features, 0 to 63"),
+        (&["--one-hot", "0-3"], "features [0, 1, 2, 3] are ["),
+        (&["--one-hot", "3"], "`domain.one_hot[0]` is [3]"),
+        (&["--increase", "0-3", "--decrease", "3"], "`decrease` is 3"),
         (&["--targeted", "cat"], "`targeted` is cat"),
         (&["--targeted", "10"], "10"),
         (&["--targeted", "kth-likely:x"], "`targeted` is kth-likely:x"),
@@ -149,6 +158,12 @@ fn help_and_version() {
         "--input",
         "--output",
         "--straight-through",
+        "--grid",
+        "--integer",
+        "--one-hot",
+        "--increase",
+        "--decrease",
+        "--immutable",
         "--targeted",
         "--limit",
         "--offset",
@@ -306,4 +321,97 @@ fn an_interrupt_leaves_a_partial_report() {
         report.attacks[0].unreached.is_empty() && report.attacks[0].robust_accuracy > Some(0.9)
     );
     assert!(!report.attacks[3].unreached.is_empty());
+}
+
+/// The arrays of an npz file of adversarial points: those of each sample, with the sample's index.
+fn adversarial(path: &str, features: usize) -> Vec<(usize, Vec<f32>)> {
+    let arrays = common::npz::read(Path::new(path));
+    let points = arrays["x"].floats();
+    let samples = arrays["sample"].classes();
+    samples.into_iter().zip(points.chunks(features).map(<[f32]>::to_vec)).collect()
+}
+
+/// Sixteen levels in, sixteen levels out, and every one of them would have counted without the grid.
+#[test]
+fn adversarial_digits_have_sixteen_levels() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let sixteenths: Spacing = "1/16".parse().unwrap();
+    let data = Dataset::from_npz(DATA).unwrap();
+    for (norm, eps, attack) in [
+        (Norm::Linf, 0.13, "pgd"),
+        (Norm::L2, 1.0, "apgd"),
+        (Norm::L1, 3.0, "apgd"),
+        (Norm::L2, 1.0, "ddn"),
+    ] {
+        let (file, norm_name, eps_text) = (path("found.npz"), norm.to_string(), eps.to_string());
+        let run = |grid: &[&str]| {
+            let base = ["--norm", &norm_name, "--eps", &eps_text, "--attack", attack];
+            let rest = ["--limit", "40", "--save-adversarial", &file];
+            let output = evaluate(&[&base[..], &rest, grid].concat());
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            adversarial(&file, 64)
+        };
+        let (free, found) = (run(&[]), run(&["--grid", "1/16"]));
+        assert!(!found.is_empty() && found.len() <= free.len(), "{norm} {attack}");
+        let threat = Threat::new(norm, eps);
+        for (sample, point) in &found {
+            assert!(point.iter().all(|&x| sixteenths.holds(x)), "{norm} {attack}: {point:?}");
+            let plain = threat.region(*sample, data.sample(*sample)).check(point);
+            assert!(plain.is_ok(), "{norm} {attack}: {plain:?}");
+        }
+        let off = |(_, point): &(usize, Vec<f32>)| !point.iter().all(|&x| sixteenths.holds(x));
+        assert!(free.iter().any(off), "{norm} {attack}: the grid changes nothing");
+    }
+}
+
+/// An age that only rises, a balance, one of three colours, and a feature that nobody can change.
+#[test]
+fn adversarial_persons_could_exist() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let weights = [0.3, 0.0, -1.0, 0.0, 2.0, 0.0, 0.5, 0.0, -1.0, 0.0, 9.0, 0.0];
+    let model = Fixture::default()
+        .input("x", &["N", "6"])
+        .floats("w", &[6, 2], &weights)
+        .floats("b", &[2], &[-12.0, 0.0])
+        .node("MatMul", &["x", "w"], "z", &[])
+        .node("Add", &["z", "b"], "y", &[])
+        .output("y", &["N", "2"]);
+    let model = file(folder.path(), "person.onnx", &model.bytes());
+    let people = [
+        [30.0, -1.5, 1.0, 0.0, 0.0, 0.5],
+        [41.0, 2.25, 0.0, 1.0, 0.0, 0.0],
+        [22.0, 0.5, 0.0, 0.0, 1.0, 1.0],
+        [38.0, 1.75, 0.0, 0.0, 1.0, 0.25],
+    ];
+    let margin = |x: &[f32]| {
+        let sum: f32 = x.iter().zip(weights.iter().step_by(2)).map(|(x, w)| x * w).sum();
+        sum - 12.0
+    };
+    let labels = people.map(|x| if margin(&x) >= 0.0 { 0.0 } else { 1.0 });
+    let data = npz(folder.path(), "people.npz", &[4, 6], &people.concat(), &labels);
+    let (mut ages, mut colours) = (0, 0);
+    for (norm, eps) in [("l1", "4"), ("l2", "3"), ("linf", "2")] {
+        for attack in ["pgd", "apgd", "square", "fab"] {
+            let found = path("found.npz");
+            let base = [&model, "--data", &data, "--norm", norm, "--eps", eps, "--bounds", "none"];
+            let domain =
+                ["--integer", "0", "--increase", "0", "--one-hot", "2-4", "--immutable", "5"];
+            let rest = ["--attack", attack, "--save-adversarial", &found, "--no-preflight"];
+            let output = evaluate(&[&base[..], &domain, &rest].concat());
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            for (sample, point) in adversarial(&found, 6) {
+                let clean = people[sample];
+                assert_ne!(margin(&point) >= 0.0, margin(&clean) >= 0.0, "{point:?}");
+                assert!(point[0].fract() == 0.0 && point[0] >= clean[0], "{point:?}");
+                let mut colour = [point[2], point[3], point[4]];
+                colour.sort_by(f32::total_cmp);
+                assert_eq!((colour, point[5]), ([0.0, 0.0, 1.0], clean[5]), "{point:?}");
+                ages += usize::from(point[0] > clean[0]);
+                colours += usize::from(point[2..5] != clean[2..5]);
+            }
+        }
+    }
+    assert!(ages > 0 && colours > 0, "{ages} ages rose, {colours} colours changed");
 }

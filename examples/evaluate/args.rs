@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
+use crate::features::Flags;
 use crate::loading::Loading;
 
 const EXAMPLES: &str = "\
@@ -16,6 +17,8 @@ Examples:
       data in [0, 1] for a model that expects normalised images; eps stays in the units of the data
   evaluate model.onnx --data test.npz --norm l2 --eps 0.25,0.5 --attack pgd:steps=100,restarts=5
       a curve over two budgets, with a stronger attack
+  evaluate person.onnx --data people.npz --norm l1 --eps 3 --bounds none --integer 0 --increase 0 --one-hot 2-4
+      only samples that could exist: feature 0 is an integer that can only rise, 2 to 4 are one of three
   evaluate model.onnx --data test.npz --eps 0.1 --fail-under 0.8 --json report.json --quiet
       a gate for CI: exit code 1 when fewer than 80 % of the samples stay right
 
@@ -51,6 +54,8 @@ pub(crate) struct Args {
     /// The smallest and largest value of the data, or none
     #[arg(long, value_name = "LO,HI|none", default_value = "0,1", allow_hyphen_values = true)]
     pub(crate) bounds: String,
+    #[command(flatten)]
+    pub(crate) features: Flags,
     #[command(flatten)]
     pub(crate) loading: Loading,
     /// Look for this class instead of any wrong one: a number, random, least-likely, kth-likely:K (1 is the likeliest wrong

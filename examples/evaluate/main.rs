@@ -1,6 +1,7 @@
 //! Clean and robust accuracy of an ONNX classifier, from the command line. See `--help`.
 
 mod args;
+mod features;
 mod gate;
 #[path = "../common/loading.rs"]
 mod loading;
@@ -14,7 +15,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use ironbound::report::{Report, save_adversarial};
-use ironbound::{Evaluation, Result};
+use ironbound::{Classifier, Evaluation, Result};
 
 use args::Args;
 use progress::Progress;
@@ -36,7 +37,7 @@ fn run(args: &Args) -> Result<u8> {
         .preflight(!args.no_preflight)
         .observer(&progress)
         .cancel(cancel);
-    for threat in request.threats {
+    for threat in request.threats(model.features())? {
         evaluation = evaluation.threat(threat);
     }
     for attack in request.attacks {

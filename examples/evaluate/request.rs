@@ -4,6 +4,7 @@ use ironbound::attack::{AnyAttack, AttackSpec};
 use ironbound::{Budget, Dataset, Error, Goal, Model, ModelOptions, Norm, Result, Threat};
 
 use crate::args::Args;
+use crate::features::Features;
 use crate::loading::{DataOptions, bounds, fault};
 use crate::shell::expect_folder;
 
@@ -24,7 +25,8 @@ pub(crate) struct Request<'a> {
     args: &'a Args,
     options: ModelOptions,
     reading: DataOptions<'a>,
-    pub(crate) threats: Vec<Threat>,
+    features: Features,
+    threats: Vec<Threat>,
     pub(crate) attacks: Vec<AttackSpec>,
     pub(crate) fail_under: Option<f64>,
 }
@@ -37,7 +39,14 @@ impl<'a> Request<'a> {
         let (options, reading) = (args.loading.model()?, args.loading.data()?);
         let fail_under = args.fail_under.as_deref().map(share).transpose()?;
         let (threats, attacks) = (threats(args)?, attacks(args)?);
-        Ok(Self { args, options, reading, threats, attacks, fail_under })
+        let features = args.features.read()?;
+        Ok(Self { args, options, reading, features, threats, attacks, fail_under })
+    }
+
+    /// The threats to samples of so many features.
+    pub(crate) fn threats(&self, features: usize) -> Result<Vec<Threat>> {
+        let restrict = |threat: &Threat| self.features.restrict(threat.clone(), features);
+        self.threats.iter().map(restrict).collect()
     }
 
     /// Reads the model and the data.

@@ -148,7 +148,7 @@ impl Domain {
                 return Err(self.bad_group(index, "expected each feature once, in one group"));
             }
             if group.iter().any(|&feature| self.spacing_at(feature).is_some()) {
-                let expected = "expected features without levels: give the grid per feature";
+                let expected = "expected features without levels of their own";
                 return Err(self.bad_group(index, expected));
             }
             if group.iter().any(|&feature| self.monotone_at(feature) != Monotone::Free) {
