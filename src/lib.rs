@@ -35,6 +35,8 @@ mod loss;
 pub mod metrics;
 mod model;
 mod norm;
+pub mod objective;
+mod parameters;
 pub mod preflight;
 pub mod report;
 mod rng;
@@ -55,6 +57,7 @@ pub use model::{
     SampleArrays, TensorInfo, UnitKind, UnitUse,
 };
 pub use norm::{Norm, Radius};
+pub use objective::{Objective, ObjectiveKind, ObjectiveModel};
 pub use preflight::Preflight;
 pub use report::Report;
 pub use rng::{Stream, stream};

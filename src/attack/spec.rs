@@ -1,10 +1,4 @@
-//! What the table of attacks yields, and the command-line form of an attack.
-
-use serde::de::DeserializeOwned;
-use serde_json::{Map, Number, Value};
-
-use crate::error::{Error, Result};
-use crate::threat::parse_number;
+//! What the table of attacks yields.
 
 /// Turns rows `"id" => Type` into [`AttackSpec`](super::AttackSpec).
 macro_rules! attacks {
@@ -65,8 +59,8 @@ macro_rules! attacks {
             fn from_str(text: &str) -> Result<Self> {
                 let (id, parameters) = text.split_once(':').unwrap_or((text, ""));
                 match id.trim() {
-                    $($id => spec::parse($id, parameters).map(Self::$attack),)*
-                    id => Err(spec::unknown(id, Self::IDS)),
+                    $($id => $crate::parameters::parse($id, parameters).map(Self::$attack),)*
+                    id => Err($crate::parameters::unknown("attack", id, Self::IDS)),
                 }
             }
         }
@@ -115,44 +109,3 @@ macro_rules! attacks {
     };
 }
 pub(super) use attacks;
-
-/// An attack that the table does not have.
-pub(super) fn unknown(id: &str, ids: &[&str]) -> Error {
-    Error::Unknown {
-        what: "attack",
-        name: id.into(),
-        choices: ids.iter().map(|id| (*id).into()).collect(),
-    }
-}
-
-/// Reads `parameter=value,...`, one parameter at a time so that an error names the one at fault.
-pub(super) fn parse<T: DeserializeOwned>(id: &str, parameters: &str) -> Result<T> {
-    let mut all = Map::new();
-    for pair in parameters.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
-        let Some((name, text)) = pair.split_once('=') else {
-            return Err(Error::parameter(id, pair, "expected parameter=value"));
-        };
-        let (name, text) = (name.trim(), text.trim());
-        let fault = |expected: String| Error::parameter(format!("{id}:{name}"), text, expected);
-        let one = Map::from_iter([(name.to_owned(), value(text))]);
-        serde_json::from_value::<T>(Value::Object(one))
-            .map_err(|error| fault(error.to_string()))?;
-        if all.insert(name.to_owned(), value(text)).is_some() {
-            return Err(fault("given twice".into()));
-        }
-    }
-    serde_json::from_value(Value::Object(all))
-        .map_err(|error| Error::parameter(id, parameters, error.to_string()))
-}
-
-fn value(text: &str) -> Value {
-    let number = || parse_number(text).and_then(Number::from_f64).map(Value::Number);
-    match text {
-        "true" => Value::Bool(true),
-        "false" => Value::Bool(false),
-        _ => match text.parse::<u64>() {
-            Ok(whole) => Value::from(whole),
-            Err(_) => number().unwrap_or_else(|| Value::from(text)),
-        },
-    }
-}

@@ -11,7 +11,7 @@ use super::npy::Shape;
 use super::shape::Layout;
 use crate::error::{Error, Result};
 use crate::finding::Finding;
-use crate::model::{Classifier, Given, SampleArray, SampleArrays};
+use crate::model::{Batch, Classifier, Given, SampleArray, SampleArrays};
 
 /// Labelled samples in memory.
 ///
@@ -259,9 +259,35 @@ impl Dataset {
         model: &dyn Classifier,
         then: impl FnOnce(&dyn Classifier, &Self) -> Result<T>,
     ) -> Result<T> {
-        let Some(bound) = model.bind(&self.given())? else { return then(model, self) };
+        let Some(bound) = model.bind(&self.given())? else {
+            return self.anchored_to(model, then);
+        };
         let attacked = bound.inputs.map(|(shape, values)| self.with_values(shape, values));
-        then(&*bound.model, attacked.as_ref().unwrap_or(self))
+        attacked.as_ref().unwrap_or(self).anchored_to(&*bound.model, then)
+    }
+
+    /// Does something with `model`, once it knows what it compares points with at the clean inputs.
+    fn anchored_to<T>(
+        &self,
+        model: &dyn Classifier,
+        then: impl FnOnce(&dyn Classifier, &Self) -> Result<T>,
+    ) -> Result<T> {
+        if !model.compares_with_clean() {
+            return then(model, self);
+        }
+        let shaped = self.shaped_for(model)?;
+        let clean = Batch { inputs: shaped.values(), samples: shaped.ids() };
+        match model.anchor(clean)? {
+            Some(anchored) => then(&*anchored, &shaped),
+            None => then(model, self),
+        }
+    }
+
+    /// The same samples, all with the label 0: for models that are no classifiers, but have an
+    /// [objective](crate::ObjectiveModel).
+    #[must_use]
+    pub fn without_labels(self) -> Self {
+        Self { y: vec![0; self.y.len()], ..self }
     }
 
     /// The samples in the shape of the model's input.

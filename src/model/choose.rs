@@ -7,12 +7,26 @@ use super::source::Source;
 use super::subgraph::{OutputNames, inputs};
 use crate::error::{Error, Result};
 
-/// The tensor asked for, or the first output.
-pub(super) fn choose_output(
+/// What the outputs are called in messages, and the tensors that are looked at: those asked for, or the first output.
+pub(super) fn choose_outputs(
     name: &str,
     graph: &GraphProto,
-    wanted: Option<&str>,
-) -> Result<String> {
+    options: &ModelOptions,
+) -> Result<(String, Vec<String>)> {
+    let of = |wanted: Option<&str>| choose_output(name, graph, wanted);
+    let tensors = match options.outputs.as_deref() {
+        None | Some([]) => vec![of(options.output.as_deref())?],
+        Some(_) if options.output.is_some() => {
+            let expected = "expected either `output` or a list of `outputs`";
+            return Err(Error::parameter("outputs", "given with `output`", expected));
+        }
+        Some(names) => names.iter().map(|name| of(Some(name))).collect::<Result<_>>()?,
+    };
+    Ok((tensors.join(", "), tensors))
+}
+
+/// The tensor asked for, or the first output.
+fn choose_output(name: &str, graph: &GraphProto, wanted: Option<&str>) -> Result<String> {
     let available: Vec<String> = graph.output.iter().map(|output| output.name.clone()).collect();
     let Some(wanted) = wanted else {
         return available.into_iter().next().ok_or_else(|| Error::Model {

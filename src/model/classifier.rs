@@ -114,6 +114,21 @@ pub trait Classifier: Debug + Send + Sync {
         Ok(None)
     }
 
+    /// Whether it compares points with the clean input of their sample, which it must be [given](Self::anchor) before.
+    fn compares_with_clean(&self) -> bool {
+        false
+    }
+
+    /// The model with what it compares points with at the clean inputs of a data set, one row per sample, in the model's
+    /// shape; none when it compares them with nothing, or knows it.
+    ///
+    /// # Errors
+    /// When the model cannot be run.
+    fn anchor<'a>(&'a self, clean: Batch<'_>) -> Result<Option<Box<dyn Classifier + 'a>>> {
+        let _ = clean;
+        Ok(None)
+    }
+
     /// Writes the logits of a batch in double precision, and says whether it could: audits take differences of them.
     ///
     /// The inputs are those of [`logits`](Self::logits), not rounded. What is written must be, but for rounding, what

@@ -9,7 +9,7 @@ use tract_onnx::pb::{GraphProto, ModelProto};
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::*;
 
-use super::choose::{choose_input, choose_output, discrete, unknown};
+use super::choose::{choose_input, choose_outputs, discrete, unknown};
 use super::guard::guard;
 use super::inner::Inner;
 use super::inspect::{Interface, unsteady};
@@ -41,6 +41,8 @@ pub(super) struct Graph {
     pub input: String,
     /// The chosen output's name.
     pub output: String,
+    /// Whether the outputs are left as they are, for an objective.
+    pub raw: bool,
     /// The tensor that holds that output's scores.
     pub scores: Scores,
     /// The shape of one sample.
@@ -88,10 +90,17 @@ impl Graph {
             source: None,
         })?;
         check_outputs(name, graph)?;
-        let output = choose_output(name, graph, options.output.as_deref())?;
-        let scores = scores::find(graph, &output);
+        let (output, tensors) = choose_outputs(name, graph, options)?;
+        let scores = match options.outputs {
+            None => scores::find(graph, &output),
+            Some(_) => Scores { tensor: output.clone(), skipped: vec![] },
+        };
+        let ends: Vec<&str> = match options.outputs {
+            None => vec![&scores.tensor],
+            Some(_) => tensors.iter().map(String::as_str).collect(),
+        };
         let interface = Interface::of(graph);
-        let notes = unsteady(graph, &scores.tensor);
+        let notes = ends.iter().flat_map(|end| unsteady(graph, end)).collect();
         let convolves = has_convolution(graph);
         let given: Vec<String> = inputs(graph).map(Into::into).collect();
         let at = (name, folder);
@@ -115,7 +124,7 @@ impl Graph {
             let all: Vec<Option<usize>> = std::iter::once(None).chain(shape).collect();
             declare(&inner.tensor, FLOAT, &all)
         });
-        prune(graph, &scores.tensor, stop);
+        prune(graph, &ends, stop);
         let nodes = FileNodes::new(graph);
         let input = choose_input(name, graph, &given, &output, options)?;
         let shape = inner.as_ref().map(|inner| inner.shape.clone()).or(options.input_shape.clone());
@@ -145,6 +154,7 @@ impl Graph {
             notes,
             input,
             output,
+            raw: options.outputs.is_some(),
             scores,
             shape,
             batch,
@@ -198,7 +208,8 @@ impl Graph {
         };
         let mut model = guard(prepare)
             .map_err(|cause| Error::model(&self.name, "tract cannot simplify it", cause))?;
-        let logits = guard(|| logits::expose(&mut model, batch)).map_err(|cause| {
+        let expose = if self.raw { logits::expose_raw } else { logits::expose };
+        let logits = guard(|| expose(&mut model, batch)).map_err(|cause| {
             Error::model(&self.name, format!("output `{}` cannot be attacked", self.output), cause)
         })?;
         let model = guard(|| model.into_decluttered())

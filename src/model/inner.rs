@@ -48,7 +48,7 @@ impl Inner {
         let fail = |problem: String| Error::Model { model: name.into(), problem, source: None };
         let mut proto = proto.clone();
         let graph = proto.graph.get_or_insert_default();
-        prune(graph, tensor, None);
+        prune(graph, &[tensor], None);
         let main = super::subgraph::inputs(graph)
             .find(|input| !options.constants.contains_key(*input))
             .ok_or_else(|| fail(format!("tensor `{tensor}` is the same for all samples")))?

@@ -2,7 +2,7 @@
 
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::*;
-use tract_onnx::tract_core::ops::array::{Pad, PadMode};
+use tract_onnx::tract_core::ops::array::{Pad, PadMode, TypedConcat};
 use tract_onnx::tract_core::ops::cast::{Cast, cast};
 use tract_onnx::tract_core::ops::element_wise::ElementWiseOp;
 use tract_onnx::tract_core::ops::identity::Identity;
@@ -38,33 +38,14 @@ pub(super) struct Logits {
 /// When the output is not one row of scores per sample.
 pub(super) fn expose(model: &mut TypedModel, batch: usize) -> TractResult<Logits> {
     let (tail, node) = bypass(model, batch)?;
-    let mut wire = model.output_outlets()?[0];
-    let fact = model.outlet_fact(wire)?.clone();
-    let shape: TVec<usize> =
-        fact.shape.iter().map(|dim| dim.to_usize()).collect::<Result<_, _>>()?;
-    let scores = shape.iter().product::<usize>();
-    let rows = shape.first().copied().unwrap_or(1);
-    ensure!(fact.datum_type.is_float(), "the output holds {:?}, not scores", fact.datum_type);
+    let outlet = model.output_outlets()?[0];
+    let shape = shape(model, outlet)?;
+    let classes_of = if shape.first() == Some(&batch) { &shape[1..] } else { &shape[..] };
     ensure!(
-        rows == batch || (batch == 1 && shape.len() == 1),
-        "the output has shape {shape:?} for {batch} samples, not one row per sample"
-    );
-    let classes = scores / batch;
-    ensure!(
-        shape.iter().skip(usize::from(rows == batch)).filter(|len| **len != 1).count() <= 1,
+        classes_of.iter().filter(|len| **len != 1).count() <= 1,
         "the output has shape {shape:?}, not one row of class scores per sample"
     );
-    let flat: TVec<TDim> = tvec![batch.to_dim(), classes.to_dim()];
-    if fact.shape.to_tvec() != flat {
-        wire = model.wire_node(
-            "ironbound.flatten",
-            AxisOp::Reshape(0, fact.shape.to_tvec(), flat),
-            &[wire],
-        )?[0];
-    }
-    if fact.datum_type != f32::datum_type() {
-        wire = model.wire_node("ironbound.scores", cast(f32::datum_type()), &[wire])?[0];
-    }
+    let (mut wire, classes) = flatten(model, outlet, batch, "ironbound")?;
     let binary = classes == 1;
     if binary {
         let mode = PadMode::Constant(rctensor0(0f32));
@@ -73,6 +54,58 @@ pub(super) fn expose(model: &mut TypedModel, batch: usize) -> TractResult<Logits
     }
     model.select_output_outlets(&[wire])?;
     Ok(Logits { tail, node, classes: classes.max(2), binary })
+}
+
+/// Makes the graph's only output the values of its outputs, one after the other, `batch x values` in f32.
+///
+/// # Errors
+/// When an output has not the same number of values for each sample.
+pub(super) fn expose_raw(model: &mut TypedModel, batch: usize) -> TractResult<Logits> {
+    let (mut wires, mut classes) = (tvec![], 0);
+    for (at, outlet) in model.output_outlets()?.to_vec().into_iter().enumerate() {
+        let (wire, values) = flatten(model, outlet, batch, &format!("ironbound.{at}"))?;
+        wires.push(wire);
+        classes += values;
+    }
+    let joined = if wires.len() == 1 {
+        wires
+    } else {
+        model.wire_node("ironbound.outputs", TypedConcat::new(1), &wires)?
+    };
+    model.select_output_outlets(&joined)?;
+    Ok(Logits { tail: Tail::None, node: None, classes, binary: false })
+}
+
+fn shape(model: &TypedModel, outlet: OutletId) -> TractResult<TVec<usize>> {
+    let dims = model.outlet_fact(outlet)?.shape.iter();
+    Ok(dims.map(|dim| dim.to_usize()).collect::<Result<_, _>>()?)
+}
+
+/// A tensor as `batch x values` in f32, and the number of values.
+fn flatten(
+    model: &mut TypedModel,
+    outlet: OutletId,
+    batch: usize,
+    prefix: &str,
+) -> TractResult<(OutletId, usize)> {
+    let (mut wire, shape) = (outlet, shape(model, outlet)?);
+    let fact = model.outlet_fact(wire)?.clone();
+    let rows = shape.first().copied().unwrap_or(1);
+    ensure!(fact.datum_type.is_float(), "the output holds {:?}, not scores", fact.datum_type);
+    ensure!(
+        rows == batch || (batch == 1 && shape.len() == 1),
+        "the output has shape {shape:?} for {batch} samples, not one row per sample"
+    );
+    let values = shape.iter().product::<usize>() / batch;
+    let flat: TVec<TDim> = tvec![batch.to_dim(), values.to_dim()];
+    if fact.shape.to_tvec() != flat {
+        let reshape = AxisOp::Reshape(0, fact.shape.to_tvec(), flat);
+        wire = model.wire_node(format!("{prefix}.flatten"), reshape, &[wire])?[0];
+    }
+    if fact.datum_type != f32::datum_type() {
+        wire = model.wire_node(format!("{prefix}.scores"), cast(f32::datum_type()), &[wire])?[0];
+    }
+    Ok((wire, values))
 }
 
 /// Walks back from the output over ops that only rename or reshape; rewires the graph around a softmax or sigmoid

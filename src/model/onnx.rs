@@ -107,6 +107,11 @@ impl Model {
         names
     }
 
+    /// Whether the outputs are left as they are, for an objective.
+    pub(crate) fn has_raw_outputs(&self) -> bool {
+        self.runner.graph.raw
+    }
+
     /// Why the model runs one sample at a time, once that is known.
     #[must_use]
     pub fn one_by_one(&self) -> Option<&str> {

@@ -16,6 +16,10 @@ pub struct ModelOptions {
     /// The output with one score per class, or an inner tensor; the only or first output when none is given. Where it
     /// holds labels, the scores that they were read out of are attacked.
     pub output: Option<String>,
+    /// The outputs or inner tensors whose values an [objective](crate::Objective) looks at, one after the other; the output
+    /// above when the list is empty. They are left as they are: no final activation is bypassed, a single value stays one, and
+    /// the model is no classifier. None by default.
+    pub outputs: Option<Vec<String>>,
     /// The shape of one sample, without the batch axis; needed where the file leaves it open.
     pub input_shape: Option<Vec<usize>>,
     /// How many samples a plan takes at a time. When none is given: one for graphs with convolutions, which tract runs

@@ -17,7 +17,7 @@ use super::refuse::{refuse, refuse_typed};
 use super::source::{Axes, Source};
 use crate::error::{Error, Result};
 
-/// A graph as tract's importer leaves it, with one output.
+/// A graph as tract's importer leaves it.
 #[derive(Debug)]
 pub(super) struct Parsed {
     name: String,

@@ -32,9 +32,9 @@ fn reads<'a>(node: &'a NodeProto, tensors: &mut Vec<&'a str>) {
     }
 }
 
-/// Keeps what `output` is computed from, and makes it the graph's only output. A computed tensor `stop` becomes an input
+/// Keeps what `outputs` are computed from, and makes them the graph's only outputs. A computed tensor `stop` becomes an input
 /// instead of being computed. The inputs that remain are those that the output depends on.
-pub(super) fn prune(graph: &mut GraphProto, output: &str, stop: Option<ValueInfoProto>) {
+pub(super) fn prune(graph: &mut GraphProto, outputs: &[&str], stop: Option<ValueInfoProto>) {
     let stopped = stop.as_ref().map(|stop| stop.name.clone());
     let mut needed: HashSet<String> = HashSet::new();
     let mut kept: HashSet<usize> = HashSet::new();
@@ -45,7 +45,7 @@ pub(super) fn prune(graph: &mut GraphProto, output: &str, stop: Option<ValueInfo
             .enumerate()
             .flat_map(|(index, node)| node.output_names().map(move |output| (output, index)))
             .collect();
-        let mut open = vec![output];
+        let mut open = outputs.to_vec();
         while let Some(tensor) = open.pop() {
             if !needed.insert(tensor.into()) || stopped.as_deref() == Some(tensor) {
                 continue;
@@ -60,13 +60,13 @@ pub(super) fn prune(graph: &mut GraphProto, output: &str, stop: Option<ValueInfo
     graph.initializer.retain(|tensor| needed.contains(&tensor.name));
     graph.input.retain(|input| needed.contains(&input.name));
     graph.input.extend(stop.filter(|stop| needed.contains(&stop.name)));
-    match graph.output.iter().position(|known| known.name == output) {
-        Some(index) => graph.output = vec![graph.output.swap_remove(index)],
-        None => {
-            graph.output =
-                vec![ValueInfoProto { name: output.into(), ..ValueInfoProto::default() }];
-        }
-    }
+    let declared = std::mem::take(&mut graph.output);
+    let info = |name: &&str| {
+        let known = declared.iter().find(|known| known.name == *name).cloned();
+        known
+            .unwrap_or_else(|| ValueInfoProto { name: (*name).into(), ..ValueInfoProto::default() })
+    };
+    graph.output = outputs.iter().map(info).collect();
 }
 
 /// A float input of this shape (none: open), for [`prune`].
