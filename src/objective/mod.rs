@@ -3,7 +3,7 @@
 mod chain;
 mod cosine;
 mod dnf;
-mod function;
+mod from_function;
 mod kind;
 mod model;
 mod moved;
@@ -13,7 +13,7 @@ mod threshold;
 
 pub use cosine::Cosine;
 pub use dnf::{Dnf, Term};
-pub use function::{Function, function};
+pub use from_function::{Function, function};
 pub use kind::ObjectiveKind;
 pub use model::ObjectiveModel;
 pub use moved::{Moved, Way};
