@@ -347,7 +347,7 @@ fn adversarial_digits_have_sixteen_levels() {
         let (file, norm_name, eps_text) = (path("found.npz"), norm.to_string(), eps.to_string());
         let run = |grid: &[&str]| {
             let base = ["--norm", &norm_name, "--eps", &eps_text, "--attack", attack];
-            let rest = ["--limit", "40", "--save-adversarial", &file];
+            let rest = ["--limit", "16", "--no-preflight", "--save-adversarial", &file];
             let output = evaluate(&[&base[..], &rest, grid].concat());
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
             adversarial(&file, 64)

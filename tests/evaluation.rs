@@ -7,12 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use closed::{Linear, dataset, samples};
-use ironbound::attack::{AnyAttack, AttackSpec, Family, Outcome, Sample, Session};
+use ironbound::attack::{
+    AnyAttack, Attack, AttackSpec, Blind, Family, Outcome, Sample, Session, Target,
+};
 use ironbound::evaluate::{Attempt, Fate, Row};
 use ironbound::report::Report;
 use ironbound::{
-    Aim, Batch, Bounds, Budget, Classifier, Error, Evaluation, Goal, Loss, LossGradient, ModelInfo,
-    Norm, Result, Results, Threat, argmax,
+    Aim, Batch, Bounds, Budget, Classifier, Domain, Error, Evaluation, Goal, Levels, Loss,
+    LossGradient, ModelInfo, Norm, Result, Results, Spacing, Threat, argmax,
 };
 use proptest::prelude::*;
 
@@ -306,6 +308,81 @@ fn budgets_per_sample_and_per_feature() {
     }
 }
 
+fn pixels() -> Domain {
+    let grid = Some(Levels::Uniform("1/255".parse().unwrap()));
+    Domain { grid, ..Domain::ANY }
+}
+
+fn colours(group: Vec<usize>) -> Domain {
+    Domain { one_hot: vec![group], ..Domain::ANY }
+}
+
+/// Proposes what cannot be: the judge takes the nearest that can.
+#[derive(Debug, serde::Serialize)]
+struct Halfway;
+
+impl Attack for Halfway {
+    type Access = Blind;
+
+    fn id(&self) -> &'static str {
+        "halfway"
+    }
+
+    fn validate(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn run(&self, target: &mut Target<'_, Blind>) -> Result<()> {
+        for slot in 0..target.len() {
+            let mut point = target.clean(slot).to_vec();
+            point.iter_mut().for_each(|x| *x += 8.6 / 255.0);
+            target.submit(&[slot], &point)?;
+        }
+        Ok(())
+    }
+}
+
+/// Pixels that were computed by a multiplication are taken as what a division gives, and so is all that is found; what is
+/// found without a grid counts with one only where it is on it.
+#[test]
+fn what_is_found_on_a_grid_is_on_it() {
+    let model = Linear::random(5, 6, 3);
+    let (inputs, labels) = samples(&model, 5, 40);
+    let level = |x: &f32| (x * 255.0).round();
+    let multiplied: Vec<f32> = inputs.iter().map(|x| level(x) * (1.0 / 255.0)).collect();
+    let divided: Vec<f32> = inputs.iter().map(|x| level(x) / 255.0).collect();
+    assert_ne!(multiplied, divided);
+    let data = dataset(multiplied, labels, 6);
+    let spacing: Spacing = "1/255".parse().unwrap();
+    let mut broken = 0;
+    for norm in [Norm::Linf, Norm::L2, Norm::L1] {
+        let eps = 120.0 / 255.0 * if norm == Norm::Linf { 1.0 } else { 2.0 };
+        let plain = Threat::new(norm, eps);
+        let on_grid = plain.clone().with_domain(pixels());
+        let run = evaluation(&model, &data).attack(Halfway);
+        let results = run.threat(plain.clone()).threat(on_grid.clone()).run().unwrap();
+        let note = results.warnings.iter().find(|finding| finding.code == "data-snapped").unwrap();
+        assert!(note.message.contains("were off their levels by"), "{}", note.message);
+        for row in &results.rows {
+            let gridded = !row.threat.domain.is_any();
+            for (index, attempt) in row.attempts.iter().enumerate() {
+                let Some(found) = &attempt.adversarial else { continue };
+                let clean = &divided[index * 6..][..6];
+                assert!(plain.region(index, clean).check(&found.point).is_ok());
+                let is_on_grid = on_grid.region(index, clean).check(&found.point).is_ok();
+                assert!(is_on_grid || !gridded, "{:?}", found.point);
+                broken += usize::from(gridded);
+            }
+        }
+        for rows in results.rows.chunks(2) {
+            let robust = |row: &Row| row.fates().iter().filter(|f| **f == Fate::Robust).count();
+            assert!(robust(&rows[0]) <= robust(&rows[1]), "{norm} {}", rows[0].attack);
+        }
+    }
+    assert!(broken > 20, "{broken}");
+    assert!(divided.iter().all(|x| spacing.holds(*x)));
+}
+
 #[test]
 fn what_cannot_be_evaluated_is_refused_before_anything_runs() {
     let model = Linear::random(1, 4, 3);
@@ -329,6 +406,18 @@ fn what_cannot_be_evaluated_is_refused_before_anything_runs() {
                 plain().threat(Threat::new(Norm::L2, 0.5).with_bounds(Bounds::Uniform(0.9, 1.0))),
             ),
             "sample 0, feature 0 is 0.6457832, outside the bounds [0.9, 1]",
+        ),
+        (
+            fault(plain().threat(Threat::new(Norm::Linf, 0.1).with_domain(pixels()))),
+            "sample 0, feature 0 is 0.6457832, which is no level of 1/255 (the nearest is 0.64705884)",
+        ),
+        (
+            fault(plain().threat(Threat::new(Norm::Linf, 0.1).with_domain(colours(vec![4, 5])))),
+            "`domain.one_hot[0]` is [4, 5]: expected two features or more, from 0 to 3",
+        ),
+        (
+            fault(plain().threat(Threat::new(Norm::Linf, 0.1).with_domain(colours(vec![0, 1])))),
+            "sample 0, features [0, 1] are [0.6457832, ",
         ),
     ];
     for (message, expected) in cases {

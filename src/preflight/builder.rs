@@ -236,6 +236,7 @@ impl<'a> Preflight<'a> {
         }
         for threat in &self.threats {
             threat.bounds.validate(self.model.features())?;
+            threat.domain.validate(self.model.features())?;
         }
         let Some(data) = self.data else {
             return subject::draw(self.model, self.samples, self.seed).map(Cow::Owned);

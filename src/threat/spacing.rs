@@ -50,6 +50,12 @@ impl Spacing {
     /// The integers.
     pub const INTEGER: Self = Self { numerator: 1.0, denominator: 1.0, offset: 0.0 };
 
+    /// From one level to the next.
+    #[must_use]
+    pub fn step(&self) -> f64 {
+        self.numerator / self.denominator
+    }
+
     /// Level k.
     #[must_use]
     pub fn level(&self, k: f64) -> f32 {

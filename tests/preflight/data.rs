@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use ironbound::{
-    Aim, Bounds, Cancel, Dataset, Error, Finding, Loss, Model, Norm, Preflight, Severity, Threat,
+    Aim, Bounds, Cancel, Dataset, Domain, Error, Finding, Levels, Loss, Model, Norm, Preflight,
+    Severity, Spacing, Threat,
 };
 
 use crate::common::values;
@@ -32,6 +33,34 @@ fn bounds_that_do_not_fit_are_found() {
     let threat = Threat::new(Norm::Linf, 0.1);
     let found = Preflight::new(&toy, &pixels).threat(threat).run().unwrap();
     expect(&found, "data-outside-bounds", Severity::Error, "divide them by 255");
+}
+
+#[test]
+fn features_that_no_budget_moves_are_found() {
+    let toy = Toy::new(&[4], 2, |x| x.chunks(4).flat_map(|x| [x[0], x[1]]).collect());
+    let data = generic(&[4], 20, 2);
+    let grid = vec![None, Some(Spacing::INTEGER), None, None];
+    let grid = Some(Levels::PerFeature(grid));
+    let domain = Domain { grid, one_hot: vec![vec![2, 3]], ..Domain::ANY };
+    let found = |threat: Threat| {
+        let threat = threat.with_domain(domain.clone());
+        Preflight::new(&toy, &data).threat(threat).run().unwrap()
+    };
+    let says = |threat, text| {
+        expect(&found(threat), "domain-out-of-reach", Severity::Warning, text);
+    };
+    says(Threat::new(Norm::Linf, 0.9), "1 features with levels and 1 one-hot groups cannot change");
+    says(Threat::new(Norm::L1, 1.5), "0 features with levels and 1 one-hot groups");
+    says(Threat::new(Norm::L0, 1.0), "0 features with levels and 1 one-hot groups");
+    let masked = Threat::new(Norm::L1, 0.5).with_mask(vec![true, true, false, false]);
+    says(masked, "1 features with levels and 0 one-hot groups");
+    for (norm, eps) in [(Norm::Linf, 1.0), (Norm::L1, 2.0), (Norm::L2, 1.42), (Norm::L0, 2.0)] {
+        expect_none(&found(Threat::new(norm, eps)), "domain-out-of-reach");
+    }
+    let wrong = Domain { one_hot: vec![vec![2, 9]], ..Domain::ANY };
+    let threat = Threat::new(Norm::L1, 2.0).with_domain(wrong);
+    let fault = Preflight::new(&toy, &data).threat(threat).run().unwrap_err().to_string();
+    assert!(fault.contains("`domain.one_hot[0]` is [2, 9]"), "{fault}");
 }
 
 #[derive(Debug)]

@@ -5,6 +5,7 @@ mod activity;
 mod batch;
 mod bounds;
 mod classes;
+mod domain;
 mod finite;
 mod gradient;
 mod probabilities;
@@ -23,6 +24,7 @@ type Check = fn(&Subject<'_>) -> Result<Vec<Finding>>;
 /// Every check, with what it looks at; findings come in this order.
 pub(super) static CHECKS: &[(&str, Check)] = &[
     ("bounds", bounds::check),
+    ("the domain", domain::check),
     ("classes", classes::check),
     ("finite logits", finite::check),
     ("repeated runs", repeat::check),
