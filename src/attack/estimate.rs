@@ -20,7 +20,8 @@ pub(super) enum Directions {
 pub(super) struct Estimator<'a> {
     pub(super) loss: &'a LossKind,
     pub(super) directions: Directions,
-    /// How far the points of a pair are from the middle, in units of the direction.
+    /// How far the points of a pair are from the middle, in units of the direction; at least as far as data must move to be
+    /// other data.
     pub(super) width: f64,
     pub(super) pairs: usize,
 }
@@ -70,14 +71,16 @@ impl Estimator<'_> {
         gradient: &mut [f32],
     ) -> Result<()> {
         let (region, features) = (target.region(slot), point.len());
+        let width = |feature| self.width.max(region.least_change(feature));
+        let widths: Vec<f64> = (0..features).map(width).collect();
         let (mut directions, mut probes) = (vec![], vec![]);
         for _ in 0..pairs {
             let first = directions.len();
             directions.extend((0..features).map(|_| self.directions.draw(stream)));
-            for side in [self.width, -self.width] {
+            for side in [1.0, -1.0] {
                 let from = probes.len();
-                let moved = point.iter().zip(&directions[first..]);
-                probes.extend(moved.map(|(&x, &u)| (f64::from(x) + side * u) as f32));
+                let moved = point.iter().zip(&directions[first..]).zip(&widths);
+                probes.extend(moved.map(|((&x, &u), &w)| (f64::from(x) + side * w * u) as f32));
                 region.project(&mut probes[from..]);
             }
         }
@@ -89,8 +92,9 @@ impl Estimator<'_> {
             let difference = f64::from(ahead) - f64::from(behind);
             sums.iter_mut().zip(direction).for_each(|(sum, u)| *sum += difference * u);
         }
-        let scale = (2.0 * self.width * pairs as f64).recip();
-        gradient.iter_mut().zip(sums).for_each(|(g, sum)| *g = (sum * scale) as f32);
+        for ((g, sum), width) in gradient.iter_mut().zip(sums).zip(widths) {
+            *g = (sum * (2.0 * width * pairs as f64).recip()) as f32;
+        }
         Ok(())
     }
 }

@@ -34,6 +34,7 @@ use crate::threat::StepSize;
 /// The paper steps by 0.01 at eps 0.05 and goes on for up to a million queries. The points of a pair are moved into the
 /// region, so that each can be a success; where they were outside, the estimate is smaller. l1 and l2 step as
 /// [`Pgd`](super::Pgd) does. The attacks of the paper for partial information and for labels only are not part of it.
+/// Where the data have levels or groups, they are a step or a switch from the middle at least.
 ///
 /// # Strength
 /// On linear models of 8 to 200 features it succeeds within 1.1 (l1), 1.05 (l2) and 1.3 (linf) times the smallest

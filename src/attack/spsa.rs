@@ -33,6 +33,7 @@ use crate::model::ModelInfo;
 /// # Differences
 /// The points of a pair are moved into the region, so that each can be a success; where they were outside, the estimate is
 /// smaller. l1 and l2 take the same steps and project onto their own balls.
+/// Where the data have levels or groups, they are a step or a switch from the middle at least.
 ///
 /// # Strength
 /// On linear models of 8 to 200 features it succeeds within 1.15 (l1), 1.1 (l2) and 1.02 (linf) times the smallest

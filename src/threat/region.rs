@@ -2,7 +2,7 @@
 
 use rand_distr::{Distribution, StandardNormal};
 
-use super::{Bounds, Domain, Monotone};
+use super::{Bounds, Domain, Monotone, Spacing};
 use crate::norm::{Norm, Radius, spread};
 use crate::rng::Stream;
 
@@ -220,6 +220,14 @@ impl<'a> Region<'a> {
     #[must_use]
     pub fn is_continuous(&self) -> bool {
         self.domain.is_continuous()
+    }
+
+    /// How far a feature must move to be other data: 0 where it is continuous.
+    pub(crate) fn least_change(&self, feature: usize) -> f64 {
+        if self.domain.one_hot.iter().any(|group| group.contains(&feature)) {
+            return 1.0;
+        }
+        self.domain.spacing_at(feature).map_or(0.0, Spacing::step)
     }
 
     /// Whether every free feature has two finite bounds.

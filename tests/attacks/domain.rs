@@ -177,12 +177,14 @@ impl Small {
 /// The share of cases with a success somewhere in which an attack, or one of this access class, finds one.
 const LEAST: &[(&str, f64)] = &[
     ("fgsm", 0.5),
-    ("jsma", 0.4),
-    ("mi-fgsm", 0.6),
-    ("spsa", 0.1),
-    ("noise", 0.3),
+    ("jsma", 0.7),
+    ("mi-fgsm", 0.7),
+    ("noise", 0.4),
+    ("simba", 0.75),
+    ("spsa", 0.75),
+    ("square", 0.45),
     ("gradient", 0.85),
-    ("score", 0.4),
+    ("score", 0.9),
 ];
 
 /// None finds one where there is none, or a nearer one than the nearest; most find one where there is one.
