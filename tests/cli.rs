@@ -415,3 +415,46 @@ fn adversarial_persons_could_exist() {
     }
     assert!(ages > 0 && colours > 0, "{ages} ages rose, {colours} colours changed");
 }
+
+/// A regression y = x1 - x2 on samples without labels: raised by 0.2 within 0.1, but not within 0.09.
+#[test]
+fn objectives_need_no_labels() {
+    let folder = tempfile::tempdir().unwrap();
+    let regression = Fixture::default()
+        .input("x", &["N", "2"])
+        .floats("w", &[2, 1], &[1.0, -1.0])
+        .node("MatMul", &["x", "w"], "y", &[])
+        .output("y", &["N", "1"]);
+    let model = file(folder.path(), "regression.onnx", &regression.bytes());
+    let data = folder.path().join("x.npz");
+    let x = NpzArray::new([2, 2], NpzValues::F32(&[0.5, 0.5, 0.4, 0.3])).unwrap();
+    write_npz(&data, &[("x", x)]).unwrap();
+    let data = data.to_str().unwrap();
+    let report = folder.path().join("report.json");
+    let run = |objective: &str| {
+        let flags = ["--eps", "0.09,0.1001", "--attack", "pgd:loss=margin", "--json"];
+        let args = [&[&model, "--data", data, "--objective", objective][..], &flags];
+        let output = evaluate(&[&args.concat()[..], &[report.to_str().unwrap()]].concat());
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{errors}");
+        let text = std::fs::read_to_string(&report).unwrap();
+        let report = Report::from_json(&text, "report.json").unwrap();
+        let robust: Vec<_> = report.worst_case.iter().map(|row| row.robust_accuracy).collect();
+        (report.clean.accuracy, robust)
+    };
+    assert_eq!(run("moved:by=0.2"), (Some(1.0), vec![Some(1.0), Some(0.0)]));
+    assert_eq!(run("above:output=0,value=0.2"), (Some(1.0), vec![Some(0.5), Some(0.0)]));
+    assert_eq!(run("below:output=0,value=0.05"), (Some(0.5), vec![Some(0.0), Some(0.0)]));
+
+    let refused = |flags: &[&str]| failure(&[&[&model, "--data", data], flags].concat(), 2);
+    assert!(refused(&["--objective", "over"]).contains("`above`"));
+    assert!(refused(&["--objective", "above:value=x"]).contains("above:value"));
+    assert!(refused(&["--objective", "above:output=3"]).contains("1 output value"));
+    assert!(refused(&["--objective", "moved", "--outputs", "z"]).contains("`z`"));
+    // Without an objective the data need labels, and an objective has no classes.
+    assert!(refused(&[]).contains('y'));
+    let output = evaluate(&["--outputs", "logits"]);
+    assert_eq!(output.status.code(), Some(2));
+    let output = evaluate(&["--objective", "moved", "--targeted", "3"]);
+    assert_eq!(output.status.code(), Some(2));
+}

@@ -30,6 +30,16 @@ fn regression() -> Model {
     load(fixture, &[])
 }
 
+/// y = 0 x.
+fn constant() -> Model {
+    let fixture = Fixture::default()
+        .input("x", &["N", "4"])
+        .floats("w", &[4, 1], &[0.0; 4])
+        .node("MatMul", &["x", "w"], "y", &[])
+        .output("y", &["N", "1"]);
+    load(fixture, &[])
+}
+
 fn load(fixture: Fixture, outputs: &[&str]) -> Model {
     let outputs = Some(outputs.iter().map(|name| (*name).into()).collect());
     let options = ModelOptions { outputs, ..ModelOptions::default() };
@@ -128,6 +138,24 @@ fn accuracy_is_the_share_at_which_it_is_not_achieved() {
     assert_eq!(results.rows[0].fates()[1], Fate::Wrong);
     let note = results.warnings.iter().find(|finding| finding.code == "objective").unwrap();
     assert!(note.message.contains("above:output=0,value=3.5"), "{}", note.message);
+}
+
+/// How far an output moved has no slope where it did not move, which is no sign of a dead gradient.
+#[test]
+fn a_distance_from_the_clean_output_is_not_called_dead() {
+    let codes = |results: &Results| -> Vec<String> {
+        results.warnings.iter().map(|finding| finding.code.clone()).collect()
+    };
+    let threat = || Threat::new(Norm::Linf, 0.2);
+    let moved = Moved { by: 0.5, ..Moved::default() };
+    let results = attacked(regression(), moved, threat(), pgd(), &[0.0; 4]);
+    assert!(!codes(&results).contains(&"dead-gradient".into()), "{:?}", codes(&results));
+    let flat = function("flat", |_, _, _| -1.0);
+    let above = Above { output: 0, value: 3.5 };
+    let results = attacked(constant(), above, threat(), pgd(), &[0.0; 4]);
+    assert!(codes(&results).contains(&"dead-gradient".into()), "{:?}", codes(&results));
+    let results = attacked(regression(), flat, threat(), pgd(), &[0.0; 4]);
+    assert!(codes(&results).contains(&"zero-gradient".into()), "{:?}", codes(&results));
 }
 
 /// Rows of different aims and samples, asked together, get what each gets alone.

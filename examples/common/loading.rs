@@ -86,7 +86,16 @@ impl DataOptions<'_> {
     /// The samples, and what `model` takes besides the attacked input.
     pub(crate) fn read(&self, path: &Path, model: &Model) -> Result<Dataset> {
         let (x, y) = self.keys;
-        let data = Dataset::npz_with_arrays(path, x, y, &model.further_inputs())?;
+        self.lay(Dataset::npz_with_arrays(path, x, y, &model.further_inputs())?)
+    }
+
+    /// The same from a file that needs no classes.
+    #[allow(dead_code, reason = "for the examples that take objectives")]
+    pub(crate) fn read_samples(&self, path: &Path, model: &Model) -> Result<Dataset> {
+        self.lay(Dataset::npz_without_labels(path, self.keys.0, &model.further_inputs())?)
+    }
+
+    fn lay(&self, data: Dataset) -> Result<Dataset> {
         Ok(match self.layout {
             Some(layout) => data.with_layout(layout),
             None => data,

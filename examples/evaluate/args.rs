@@ -19,6 +19,8 @@ Examples:
       a curve over two budgets, with a stronger attack
   evaluate person.onnx --data people.npz --norm l1 --eps 3 --bounds none --integer 0 --increase 0 --one-hot 2-4
       only samples that could exist: feature 0 is an integer that can only rise, 2 to 4 are one of three
+  evaluate regression.onnx --data test.npz --eps 0.02 --objective moved:by=0.5
+      no classifier: can the output be moved by 0.5? test.npz holds `x` alone
   evaluate model.onnx --data test.npz --eps 0.1 --fail-under 0.8 --json report.json --quiet
       a gate for CI: exit code 1 when fewer than 80 % of the samples stay right
 
@@ -62,6 +64,14 @@ pub(crate) struct Args {
     /// class), or every-other (one wrong class after the other)
     #[arg(long, value_name = "GOAL")]
     pub(crate) targeted: Option<String>,
+    /// For a model that is no classifier: what the attacker wants of its outputs. above:output=0,value=1.5 and
+    /// below:output=0,value=1.5; moved:by=0.1 (output=K, way=up or down), away from the clean output; cosine:below=0.5, of the
+    /// angle to the clean outputs. The data need no `y`
+    #[arg(long, value_name = "NAME[:K=V,...]", conflicts_with = "targeted")]
+    pub(crate) objective: Option<String>,
+    /// The outputs or inner tensors that the objective counts through, one after the other [default: the first output]
+    #[arg(long, value_name = "NAME,NAME", value_delimiter = ',', requires = "objective")]
+    pub(crate) outputs: Vec<String>,
     /// How many samples to evaluate [default: all]
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<usize>,

@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use ironbound::report::{Report, save_adversarial};
-use ironbound::{Classifier, Evaluation, Result};
+use ironbound::{Evaluation, Result};
 
 use args::Args;
 use progress::Progress;
@@ -31,7 +31,7 @@ fn run(args: &Args) -> Result<u8> {
     let (model, data) = request.load()?;
     let cancel = shell::stop_on_interrupt();
     let progress = Progress::new(!args.quiet && std::io::stderr().is_terminal());
-    let mut evaluation = Evaluation::new(&model, &data)
+    let mut evaluation = Evaluation::new(&*model, &data)
         .seed(args.seed)
         .range(args.offset, args.limit)
         .preflight(!args.no_preflight)

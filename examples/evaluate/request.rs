@@ -1,7 +1,10 @@
 //! From flags to what they ask for. Everything is checked before a file is opened.
 
 use ironbound::attack::{AnyAttack, AttackSpec};
-use ironbound::{Budget, Dataset, Error, Goal, Model, ModelOptions, Norm, Result, Threat};
+use ironbound::{
+    Budget, Classifier, Dataset, Error, Goal, Model, ModelOptions, Norm, ObjectiveKind,
+    ObjectiveModel, Result, Threat,
+};
 
 use crate::args::Args;
 use crate::features::Features;
@@ -13,6 +16,10 @@ const MODEL: &[u8] = include_bytes!("../assets/digits_cnn.onnx");
 const DATA: &[u8] = include_bytes!("../assets/digits_test.npz");
 
 const ATTACKS: [&str; 3] = ["noise", "fgsm", "pgd"];
+/// Outputs that are no scores may be so large that cross-entropy has no slope left, and a distance from the clean outputs
+/// has none at the clean input.
+const OBJECTIVE_ATTACKS: [&str; 3] =
+    ["noise", "fgsm:loss=margin,random_start=true", "pgd:loss=margin"];
 
 /// Budgets for images in [0, 1], when none is given.
 const IMAGES_EPS: &[(Norm, &[f64])] =
@@ -26,6 +33,7 @@ pub(crate) struct Request<'a> {
     options: ModelOptions,
     reading: DataOptions<'a>,
     features: Features,
+    objective: Option<ObjectiveKind>,
     threats: Vec<Threat>,
     pub(crate) attacks: Vec<AttackSpec>,
     pub(crate) fail_under: Option<f64>,
@@ -36,11 +44,13 @@ impl<'a> Request<'a> {
         for path in args.json.iter().chain(&args.save_adversarial) {
             expect_folder(path)?;
         }
-        let (options, reading) = (args.loading.model()?, args.loading.data()?);
+        let (mut options, reading) = (args.loading.model()?, args.loading.data()?);
+        let objective = args.objective.as_deref().map(str::parse).transpose()?;
+        options.outputs = args.objective.is_some().then(|| args.outputs.clone());
         let fail_under = args.fail_under.as_deref().map(share).transpose()?;
         let (threats, attacks) = (threats(args)?, attacks(args)?);
         let features = args.features.read()?;
-        Ok(Self { args, options, reading, features, threats, attacks, fail_under })
+        Ok(Self { args, options, reading, features, objective, threats, attacks, fail_under })
     }
 
     /// The threats to samples of so many features.
@@ -50,22 +60,31 @@ impl<'a> Request<'a> {
     }
 
     /// Reads the model and the data.
-    pub(crate) fn load(&self) -> Result<(Model, Dataset)> {
-        match (&self.args.model, &self.args.data) {
+    pub(crate) fn load(&self) -> Result<(Box<dyn Classifier>, Dataset)> {
+        let (model, data) = match (&self.args.model, &self.args.data) {
             (Some(model), Some(data)) => {
                 // A missing data file is told at once, not after minutes of loading a model.
                 std::fs::metadata(data)
                     .map_err(|source| Error::Io { path: data.clone(), source })?;
                 let model = Model::load_with(model, &self.options)?;
-                let data = self.reading.read(data, &model)?;
-                Ok((model, data))
+                let data = match self.objective {
+                    Some(_) => self.reading.read_samples(data, &model)?,
+                    None => self.reading.read(data, &model)?,
+                };
+                (model, data)
             }
             _ => {
                 let model = Model::from_bytes_with(MODEL, "digits_cnn.onnx", &self.options)?;
-                let data = Dataset::npz_from_bytes("digits_test.npz", DATA, "x", "y")?;
-                Ok((model, data))
+                (model, Dataset::npz_from_bytes("digits_test.npz", DATA, "x", "y")?)
             }
-        }
+        };
+        Ok(match &self.objective {
+            Some(kind) => {
+                let model = ObjectiveModel::new(model, kind.objective())?;
+                (Box::new(model), data.without_labels())
+            }
+            None => (Box::new(model), data),
+        })
     }
 }
 
@@ -106,7 +125,11 @@ fn default_budgets(norm: Norm, digits: bool) -> Vec<Budget> {
 
 fn attacks(args: &Args) -> Result<Vec<AttackSpec>> {
     let given = args.attack.iter().map(String::as_str);
-    let names: Vec<_> = if args.attack.is_empty() { ATTACKS.to_vec() } else { given.collect() };
+    let names: Vec<_> = match (args.attack.is_empty(), &args.objective) {
+        (false, _) => given.collect(),
+        (true, None) => ATTACKS.to_vec(),
+        (true, Some(_)) => OBJECTIVE_ATTACKS.to_vec(),
+    };
     let parse = |name: &&str| {
         let attack: AttackSpec = name.parse()?;
         attack.validate()?;

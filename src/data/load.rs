@@ -48,15 +48,38 @@ impl Dataset {
         arrays: &[&str],
     ) -> Result<Self> {
         let (file, bytes) = open(path.as_ref())?;
-        let mut data = Self::npz_from_bytes(&file, &bytes, x_key, y_key)?;
+        let data = Self::npz_from_bytes(&file, &bytes, x_key, y_key)?;
+        data.with_arrays_of(&mut Npz::new(&file, &bytes)?, x_key, arrays)
+    }
+
+    /// The same without labels, for models that are no classifiers: all are 0, as
+    /// [`without_labels`](Self::without_labels) makes them.
+    ///
+    /// # Errors
+    /// As for [`npz_with_arrays`](Self::npz_with_arrays).
+    pub fn npz_without_labels(
+        path: impl AsRef<Path>,
+        x_key: &str,
+        arrays: &[&str],
+    ) -> Result<Self> {
+        let (file, bytes) = open(path.as_ref())?;
         let mut npz = Npz::new(&file, &bytes)?;
+        let x: Array<f32> = npz.array(x_key)?;
+        let labels = vec![0; x.shape.first().copied().unwrap_or_default()];
+        let sources = (Source::new(&*file, x_key), Source::new(&*file, x_key));
+        let sha256 = hex(Sha256::new_with_prefix(&bytes));
+        let data = Self::assemble(&x.shape, x.values, labels, sources, sha256)?;
+        data.with_arrays_of(&mut npz, x_key, arrays)
+    }
+
+    fn with_arrays_of(mut self, npz: &mut Npz<'_>, x_key: &str, arrays: &[&str]) -> Result<Self> {
         for key in arrays.iter().filter(|key| **key != x_key) {
             if npz.has(key) {
                 let array: Array<f64> = npz.array(key)?;
-                data = data.with_stored(key, &array.shape, array.values)?;
+                self = self.with_stored(key, &array.shape, array.values)?;
             }
         }
-        Ok(data)
+        Ok(self)
     }
 
     /// Reads the bytes of an npz file, which messages and reports call `file`: see [`npz_with_keys`](Self::npz_with_keys).

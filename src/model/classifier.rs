@@ -119,6 +119,11 @@ pub trait Classifier: Debug + Send + Sync {
         false
     }
 
+    /// Whether its scores may have a zero slope at every clean input by their nature, as a distance from there has.
+    fn is_flat_at_clean(&self) -> bool {
+        false
+    }
+
     /// The model with what it compares points with at the clean inputs of a data set, one row per sample, in the model's
     /// shape; none when it compares them with nothing, or knows it.
     ///

@@ -184,6 +184,10 @@ impl Classifier for ObjectiveModel<'_> {
         self.objective.needs_clean() && self.clean.is_none()
     }
 
+    fn is_flat_at_clean(&self) -> bool {
+        self.objective.needs_clean()
+    }
+
     fn anchor<'b>(&'b self, clean: Batch<'_>) -> Result<Option<Box<dyn Classifier + 'b>>> {
         if !self.compares_with_clean() {
             return Ok(None);

@@ -42,7 +42,7 @@ pub(super) fn check(subject: &Subject<'_>) -> Result<Vec<Finding>> {
         found.push(Finding::error("non-finite-gradient", message).remedy(remedy));
     }
     let dead = which(|gradient| gradient.iter().all(|g| *g == 0.0));
-    if !dead.is_empty() {
+    if !dead.is_empty() && !subject.model.is_flat_at_clean() {
         found.push(dead_finding(subject, &dead, gradients.len(), &first(&ids(&dead)))?);
     }
     Ok(found)
