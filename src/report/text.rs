@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::record::{AttackRow, Distances, Report};
+use crate::threat::Domain;
 
 /// The columns of the table; all but the first three are numbers, aligned to the right.
 const HEAD: [&str; 9] = [
@@ -18,7 +19,8 @@ const HEAD: [&str; 9] = [
 ];
 
 impl Report {
-    /// The record as text of some 100 columns: the model, the data, clean accuracy, a table of attacks, the worst case
+    /// The record as text of some 100 columns: the model, the data, clean accuracy, what perturbed
+    /// samples must be besides, a table of attacks, the worst case
     /// per threat, warnings. It ends in a newline.
     #[must_use]
     pub fn to_text(&self) -> String {
@@ -51,6 +53,14 @@ impl Report {
             percent(self.clean.accuracy),
             interval(self.clean.interval)
         )?;
+        let threats = self.worst_case.iter().filter_map(|case| case.threat.as_ref());
+        let mut domains: Vec<&Domain> = vec![];
+        for domain in threats.map(|threat| &threat.domain).filter(|domain| !domain.is_any()) {
+            if !domains.contains(&domain) {
+                writeln!(text, "domain  {domain}")?;
+                domains.push(domain);
+            }
+        }
         if self.partial {
             writeln!(text, "PARTIAL the run was interrupted; shares are of the finished samples")?;
         }

@@ -1,5 +1,7 @@
 //! What data can be, besides being within bounds.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Bounds, Spacing, valid_length};
@@ -180,5 +182,26 @@ impl Domain {
     fn bad_group(&self, index: usize, expected: &str) -> Error {
         let field = format!("domain.one_hot[{index}]");
         Error::parameter(&field, format!("{:?}", self.one_hot[index]), expected)
+    }
+}
+
+impl fmt::Display for Domain {
+    /// A summary: "levels of 1/255", "levels in 3 features, 2 one-hot groups, 1 monotone features".
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let levels = match &self.grid {
+            Some(Levels::Uniform(spacing)) => Some(format!("levels of {spacing}")),
+            Some(Levels::PerFeature(all)) => {
+                Some(format!("levels in {} features", all.iter().flatten().count()))
+            }
+            None => None,
+        };
+        let groups = self.one_hot.len();
+        let groups = (groups > 0).then(|| format!("{groups} one-hot groups"));
+        let monotone = self.monotone.as_ref().map(|all| {
+            let moving = all.iter().filter(|way| **way != Monotone::Free).count();
+            format!("{moving} monotone features")
+        });
+        let parts: Vec<String> = levels.into_iter().chain(groups).chain(monotone).collect();
+        f.write_str(&if parts.is_empty() { "anything".into() } else { parts.join(", ") })
     }
 }

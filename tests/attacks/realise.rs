@@ -1,11 +1,9 @@
 //! What data can be: levels, groups, and the nearest of them within ball, box and mask.
 
-use ironbound::{
-    Bounds, Budget, Domain, Levels, Monotone, Norm, Region, Spacing, Threat, Violation,
-};
+use ironbound::{Bounds, Budget, Domain, Levels, Monotone, Norm, Spacing, Threat, Violation};
 use proptest::prelude::*;
 
-use crate::regions::{NORMS, eps, monotone, value, wild};
+use crate::regions::{Case, NORMS, eps, monotone, value, wild};
 
 /// One feature with levels, or without.
 #[derive(Clone, Debug)]
@@ -17,19 +15,6 @@ struct Feature {
     eps: f64,
     way: Monotone,
     spacing: Option<Spacing>,
-}
-
-#[derive(Debug)]
-struct Case {
-    clean: Vec<f32>,
-    point: Vec<f32>,
-    threat: Threat,
-}
-
-impl Case {
-    fn region(&self) -> Region<'_> {
-        self.threat.region(0, &self.clean)
-    }
 }
 
 fn spacing() -> impl Strategy<Value = Option<Spacing>> {

@@ -9,14 +9,14 @@ use rand::RngExt;
 pub(crate) const NORMS: [Norm; 4] = [Norm::L0, Norm::L1, Norm::L2, Norm::Linf];
 
 #[derive(Debug)]
-struct Case {
-    clean: Vec<f32>,
-    point: Vec<f32>,
-    threat: Threat,
+pub(crate) struct Case {
+    pub(crate) clean: Vec<f32>,
+    pub(crate) point: Vec<f32>,
+    pub(crate) threat: Threat,
 }
 
 impl Case {
-    fn region(&self) -> Region<'_> {
+    pub(crate) fn region(&self) -> Region<'_> {
         self.threat.region(0, &self.clean)
     }
 }
