@@ -22,6 +22,7 @@
 
 pub mod attack;
 pub mod audit;
+mod binomial;
 mod cancel;
 pub mod corruption;
 mod data;

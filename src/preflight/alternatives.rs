@@ -1,7 +1,7 @@
 //! Other ways to prepare the data, and whether one of them fits the model better.
 
-use super::binomial::tail;
 use super::subject::{Subject, span};
+use crate::binomial::tail;
 use crate::error::Result;
 
 /// How sure a difference must be.

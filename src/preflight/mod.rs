@@ -5,13 +5,11 @@
 //! runs it before the attacks, whose results do not depend on it.
 
 mod alternatives;
-mod binomial;
 mod builder;
 mod checks;
 mod rehearse;
 mod subject;
 
-pub(crate) use binomial::tail;
 pub use builder::Preflight;
 pub(crate) use builder::check_failed;
 pub(crate) use checks::NON_FINITE_REMEDY;

@@ -1,7 +1,7 @@
 //! When one attack beats another by enough to be told.
 
+use crate::binomial::tail;
 use crate::evaluate::results::{Fate, Row};
-use crate::preflight::tail;
 
 /// How sure a difference between attacks of the same kind must be.
 const SIGNIFICANCE: f64 = 0.05;

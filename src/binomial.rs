@@ -1,18 +1,14 @@
 //! Exact binomial tails.
 
-/// P(X >= hits) for X ~ Binomial(trials, share), summed from the smallest terms.
+use statrs::distribution::{Binomial, DiscreteCDF};
+
+/// P(X >= hits) for X ~ Binomial(trials, share).
 pub(crate) fn tail(hits: usize, trials: usize, share: f64) -> f64 {
-    if hits == 0 {
-        return 1.0;
+    let below = |hits: usize| (hits as u64).checked_sub(1);
+    match (Binomial::new(share, trials as u64), below(hits)) {
+        (Ok(binomial), Some(below)) => binomial.sf(below),
+        _ => 1.0,
     }
-    let mut log_choose = 0.0;
-    let mut sum = 0.0;
-    // From k = trials down: C(n, k - 1) = C(n, k) k / (n - k + 1).
-    for k in (hits..=trials).rev() {
-        sum += (log_choose + k as f64 * share.ln() + (trials - k) as f64 * (-share).ln_1p()).exp();
-        log_choose += (k as f64 / (trials - k + 1) as f64).ln();
-    }
-    sum.min(1.0)
 }
 
 #[cfg(test)]
