@@ -1,5 +1,7 @@
 //! What is known of an ONNX classifier without attacking it, from the command line. See `--help`.
 
+#[path = "../common/interrupt.rs"]
+mod interrupt;
 #[path = "../common/loading.rs"]
 mod loading;
 #[path = "../common/shell.rs"]
@@ -83,7 +85,7 @@ fn run(args: &Args) -> Result<u8> {
         .samples(args.samples)
         .seed(args.seed)
         .threat(Threat::new(Norm::Linf, 0.0).with_bounds(bounds))
-        .cancel(shell::stop_on_interrupt());
+        .cancel(interrupt::stop_on_interrupt());
     let audit = Audit::new(&preflight)?;
     if !args.quiet {
         // A reader that went away, such as `head`, must cost neither the file nor the exit code.

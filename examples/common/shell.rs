@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ironbound::{Cancel, Error, Result};
+use ironbound::{Error, Result};
 
 /// Done, and nothing is amiss.
 pub(crate) const DONE: u8 = 0;
@@ -23,22 +23,6 @@ pub(crate) fn report(error: &Error) -> u8 {
         error if error.is_model() => MODEL,
         _ => USAGE,
     }
-}
-
-/// Ctrl-C asks for the end; a second one ends the program at once.
-pub(crate) fn stop_on_interrupt() -> Cancel {
-    let cancel = Cancel::default();
-    let asked = cancel.clone();
-    let handler = ctrlc::set_handler(move || {
-        if asked.is_cancelled() {
-            std::process::exit(INTERRUPTED.into());
-        }
-        asked.cancel();
-    });
-    if let Err(error) = handler {
-        log::warn!("Ctrl-C will end the run without a report: {error}");
-    }
-    cancel
 }
 
 /// Fails now rather than after the run when `path` could not be written.

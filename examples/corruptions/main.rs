@@ -1,5 +1,7 @@
 //! Errors of an ONNX classifier on corrupted images, from the command line. See `--help`.
 
+#[path = "../common/interrupt.rs"]
+mod interrupt;
 #[path = "../common/loading.rs"]
 mod loading;
 #[path = "../common/shell.rs"]
@@ -115,7 +117,7 @@ fn run(args: &Args) -> Result<u8> {
         .bounds(bounds)
         .parameters(parameters)
         .seed(args.seed)
-        .cancel(shell::stop_on_interrupt());
+        .cancel(interrupt::stop_on_interrupt());
     if !kinds.is_empty() {
         sweep = sweep.kinds(&kinds);
     }

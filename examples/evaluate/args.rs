@@ -26,7 +26,7 @@ Examples:
 
 Exit codes:
   0    done, and the gate passed
-  1    the gate of --fail-under failed
+  1    the gate of --fail-under or --max-drop failed
   2    bad usage, bad data, or a missing file
   3    a model file that is there but cannot be parsed, typed or differentiated
   130  interrupted; the report so far is written and marked partial";
@@ -97,6 +97,16 @@ pub(crate) struct Args {
     /// 0.8, or a percentage such as 80%
     #[arg(long, value_name = "P", allow_hyphen_values = true)]
     pub(crate) fail_under: Option<String>,
+    /// Refuse to run unless the SHA-256 of the model file is this
+    #[arg(long, value_name = "HASH")]
+    pub(crate) expect_sha256: Option<String>,
+    /// Compare with the report of another run on the same samples, which `--json` wrote: McNemar's test, newly broken samples
+    #[arg(long, value_name = "REPORT.json")]
+    pub(crate) baseline: Option<PathBuf>,
+    /// Exit with code 1 when an accuracy, clean or in the worst case under any threat of both, is below the baseline's by
+    /// more than P: a share such as 0.02, or a percentage such as 2%
+    #[arg(long, value_name = "P", requires = "baseline", allow_hyphen_values = true)]
+    pub(crate) max_drop: Option<String>,
     /// Do not check the model and the data before the attacks
     #[arg(long)]
     pub(crate) no_preflight: bool,

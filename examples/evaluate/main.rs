@@ -3,10 +3,16 @@
 mod args;
 mod features;
 mod gate;
+#[path = "../common/interrupt.rs"]
+mod interrupt;
 #[path = "../common/loading.rs"]
 mod loading;
 mod progress;
+#[path = "../common/reports.rs"]
+mod reports;
 mod request;
+#[path = "../common/share.rs"]
+mod share;
 #[path = "../common/shell.rs"]
 mod shell;
 
@@ -14,7 +20,7 @@ use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
-use ironbound::report::{Report, save_adversarial};
+use ironbound::report::{Comparison, Report, save_adversarial};
 use ironbound::{Evaluation, Result};
 
 use args::Args;
@@ -29,7 +35,7 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Result<u8> {
     let request = Request::new(args)?;
     let (model, data) = request.load()?;
-    let cancel = shell::stop_on_interrupt();
+    let cancel = interrupt::stop_on_interrupt();
     let progress = Progress::new(!args.quiet && std::io::stderr().is_terminal());
     let mut evaluation = Evaluation::new(&*model, &data)
         .seed(args.seed)
@@ -60,11 +66,18 @@ fn run(args: &Args) -> Result<u8> {
     let found = args.save_adversarial.as_ref();
     found.map_or(Ok(0), |path| save_adversarial(&results, path))?;
     saved?;
+    let comparison =
+        request.baseline.as_ref().map(|with| Comparison::new(&report, with)).transpose()?;
+    if let Some(comparison) = comparison.as_ref().filter(|_| !args.quiet) {
+        let _ = write!(std::io::stdout(), "\n{}", comparison.to_text());
+    }
     if report.partial {
         eprintln!("interrupted: the report holds what was finished");
         return Ok(shell::INTERRUPTED);
     }
-    match request.fail_under.and_then(|least| gate::failure(&report, least)) {
+    let drop = || reports::drop(comparison.as_ref()?, request.max_drop?);
+    let low = request.fail_under.and_then(|least| gate::failure(&report, least));
+    match low.or_else(drop) {
         Some(failure) => {
             eprintln!("gate failed: {failure}");
             Ok(shell::FAILED)

@@ -2,13 +2,15 @@
 
 use ironbound::attack::{AnyAttack, AttackSpec};
 use ironbound::{
-    Budget, Classifier, Dataset, Error, Goal, Model, ModelOptions, Norm, ObjectiveKind,
-    ObjectiveModel, Result, Threat,
+    Budget, Classifier, Dataset, Error, Goal, Model, ModelInfo, ModelOptions, Norm, ObjectiveKind,
+    ObjectiveModel, Report, Result, Threat,
 };
 
 use crate::args::Args;
 use crate::features::Features;
 use crate::loading::{DataOptions, bounds, fault};
+use crate::reports;
+use crate::share;
 use crate::shell::expect_folder;
 
 /// The classifier and the test images that come with the example: 8x8 digits.
@@ -37,6 +39,8 @@ pub(crate) struct Request<'a> {
     threats: Vec<Threat>,
     pub(crate) attacks: Vec<AttackSpec>,
     pub(crate) fail_under: Option<f64>,
+    pub(crate) max_drop: Option<f64>,
+    pub(crate) baseline: Option<Report>,
 }
 
 impl<'a> Request<'a> {
@@ -47,10 +51,25 @@ impl<'a> Request<'a> {
         let (mut options, reading) = (args.loading.model()?, args.loading.data()?);
         let objective = args.objective.as_deref().map(str::parse).transpose()?;
         options.outputs = args.objective.is_some().then(|| args.outputs.clone());
-        let fail_under = args.fail_under.as_deref().map(share).transpose()?;
+        let fail_under =
+            args.fail_under.as_deref().map(|text| share::read("fail-under", text)).transpose()?;
+        let max_drop =
+            args.max_drop.as_deref().map(|text| share::read("max-drop", text)).transpose()?;
         let (threats, attacks) = (threats(args)?, attacks(args)?);
         let features = args.features.read()?;
-        Ok(Self { args, options, reading, features, objective, threats, attacks, fail_under })
+        let baseline = args.baseline.as_deref().map(reports::read).transpose()?;
+        Ok(Self {
+            args,
+            options,
+            reading,
+            features,
+            objective,
+            threats,
+            attacks,
+            fail_under,
+            max_drop,
+            baseline,
+        })
     }
 
     /// The threats to samples of so many features.
@@ -78,6 +97,12 @@ impl<'a> Request<'a> {
                 (model, Dataset::npz_from_bytes("digits_test.npz", DATA, "x", "y")?)
             }
         };
+        if let Some(expected) = &self.args.expect_sha256 {
+            expect_model(model.info(), expected)?;
+        }
+        if let Some(baseline) = &self.baseline {
+            baseline.expect_data(data.path(), data.sha256())?;
+        }
         Ok(match &self.objective {
             Some(kind) => {
                 let model = ObjectiveModel::new(model, kind.objective())?;
@@ -157,18 +182,11 @@ fn goal(text: &str) -> Result<Goal> {
     }
 }
 
-/// Reads "0.8", "80%" and "80" as the share 0.8.
-fn share(text: &str) -> Result<f64> {
-    let (digits, percent) = match text.strip_suffix('%') {
-        Some(digits) => (digits, true),
-        None => (text, false),
-    };
-    let value = digits
-        .trim()
-        .parse::<f64>()
-        .ok()
-        .map(|value| if percent || value > 1.0 { value / 100.0 } else { value });
-    value.filter(|value| (0.0..=1.0).contains(value)).ok_or_else(|| {
-        fault("fail-under", text, "expected a share such as 0.8, or a percentage such as 80%")
-    })
+/// Refuses another model than the one that was meant.
+fn expect_model(model: &ModelInfo, sha256: &str) -> Result<()> {
+    if model.sha256.eq_ignore_ascii_case(sha256) {
+        return Ok(());
+    }
+    let expected = format!("the SHA-256 of {} is {}", model.path, model.sha256);
+    Err(fault("expect-sha256", sha256, &expected))
 }

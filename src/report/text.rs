@@ -3,9 +3,10 @@
 use std::fmt::Write;
 
 use super::record::{AttackRow, Distances, Report};
+use super::table::write_table;
 use crate::threat::Domain;
 
-/// The columns of the table; all but the first three are numbers, aligned to the right.
+/// The columns of the table; all but the first three are numbers.
 const HEAD: [&str; 9] = [
     "norm",
     "eps",
@@ -32,20 +33,19 @@ impl Report {
 
     fn write_text(&self, text: &mut String) -> std::fmt::Result {
         let (model, data) = (&self.model, &self.data);
-        let hash = |sha256: &str| sha256.get(..12).unwrap_or(sha256).to_owned();
         writeln!(
             text,
             "model   {} ({} classes, sha256 {})",
             model.path,
             model.classes,
-            hash(&model.sha256)
+            short(&model.sha256)
         )?;
         writeln!(
             text,
             "data    {} ({} samples, sha256 {})",
             data.path,
             data.samples,
-            hash(&data.sha256)
+            short(&data.sha256)
         )?;
         writeln!(
             text,
@@ -66,7 +66,7 @@ impl Report {
         }
         if !self.attacks.is_empty() {
             writeln!(text)?;
-            self.write_table(text)?;
+            self.write_attacks(text)?;
         }
         if self.attacks.iter().any(|row| row.shared) {
             writeln!(text, "* one run for all budgets: the queries are the same ones in each row")?;
@@ -98,7 +98,7 @@ impl Report {
         }
     }
 
-    fn write_table(&self, text: &mut String) -> std::fmt::Result {
+    fn write_attacks(&self, text: &mut String) -> std::fmt::Result {
         let mut rows = vec![HEAD.map(str::to_owned)];
         for (index, case) in self.worst_case.iter().enumerate() {
             let attacks = self.attacks.iter().filter(|attack| attack.case == index);
@@ -129,34 +129,25 @@ impl Report {
             worst[4] = interval(case.interval);
             rows.push(worst);
         }
-        let width =
-            |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-        let widths: [usize; HEAD.len()] = std::array::from_fn(width);
-        for row in &rows {
-            let mut line = String::new();
-            for (column, (cell, width)) in row.iter().zip(widths).enumerate() {
-                if column < 3 {
-                    write!(line, "{cell:<width$}  ")?;
-                } else {
-                    write!(line, "{cell:>width$}  ")?;
-                }
-            }
-            writeln!(text, "{}", line.trim_end())?;
-        }
-        Ok(())
+        write_table(text, &rows, 3)
     }
+}
+
+/// The start of a hash.
+pub(super) fn short(sha256: &str) -> &str {
+    sha256.get(..12).unwrap_or(sha256)
 }
 
 pub(super) fn percent(share: Option<f64>) -> String {
     share.map_or_else(|| "-".into(), |share| format!("{:.1} %", 100.0 * share))
 }
 
-fn interval([lower, upper]: [f64; 2]) -> String {
+pub(super) fn interval([lower, upper]: [f64; 2]) -> String {
     format!("[{:.1}, {:.1}]", 100.0 * lower, 100.0 * upper)
 }
 
 /// Four significant digits, without trailing zeros.
-fn number(value: f64) -> String {
+pub(super) fn number(value: f64) -> String {
     if value == 0.0 {
         return "0".into();
     }
