@@ -76,6 +76,13 @@ pub(crate) fn likeliest(logits: &[f32], label: usize) -> Vec<usize> {
     classes
 }
 
+/// The probability that a softmax of these logits gives the prediction, computed in f64: how sure the model is.
+#[must_use]
+pub fn confidence(logits: &[f32]) -> f64 {
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    1.0 / logits.iter().map(|z| (f64::from(*z) - f64::from(largest)).exp()).sum::<f64>()
+}
+
 /// The first index of the largest value: the prediction.
 #[must_use]
 pub fn argmax(values: &[f32]) -> usize {

@@ -49,7 +49,7 @@ pub use data::{Dataset, Layout, NpzArray, NpzValues, write_npz};
 pub use error::{Cause, Error, Result};
 pub use evaluate::{CorruptionResults, Corruptions, Evaluation, Observer, Results};
 pub use finding::{Finding, Severity};
-pub use goal::{Aim, Goal, argmax};
+pub use goal::{Aim, Goal, argmax, confidence};
 pub use grad::{AuditOptions, GradientAudit, GradientStatus, audit_gradient, gradient_rules};
 pub use loss::{CrossEntropy, Dlr, DlrTargeted, Kl, Logit, Loss, LossKind, Margin};
 pub use model::{

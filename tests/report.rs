@@ -6,16 +6,21 @@ mod closed;
 use std::collections::BTreeSet;
 use std::io::Read;
 
+use approx::assert_relative_eq;
 use closed::{Linear, dataset, samples};
 use ironbound::attack::AttackSpec;
-use ironbound::report::{Report, save_adversarial};
-use ironbound::{Evaluation, Norm, Results, Threat};
+use ironbound::evaluate::Fate;
+use ironbound::report::{ClassRow, Report, save_adversarial};
+use ironbound::{Dataset, Evaluation, Norm, Results, Threat};
 use serde_json::Value;
 
+fn data() -> Dataset {
+    let (inputs, labels) = samples(&Linear::random(2, 6, 3), 2, 30);
+    dataset(inputs, labels, 6)
+}
+
 fn results() -> Results {
-    let model = Linear::random(2, 6, 3);
-    let (inputs, labels) = samples(&model, 2, 30);
-    let data = dataset(inputs, labels, 6);
+    let (model, data) = (Linear::random(2, 6, 3), data());
     let run = Evaluation::new(&model, &data).seed(5).range(2, Some(20));
     let run = run.threat(Threat::new(Norm::Linf, 8.0 / 255.0)).threat(Threat::new(Norm::Linf, 0.3));
     let run = ["noise:draws=2", "fgsm"]
@@ -36,14 +41,19 @@ fn every_pinned_field_is_there() {
         ("", "schema ironbound seed partial model data clean attacks worst_case warnings"),
         ("/model", "path sha256 input output classes"),
         ("/data", "path sha256 samples"),
-        ("/clean", "accuracy interval correct"),
+        ("/clean", "accuracy interval correct labels predictions confidences calibration"),
         (
             "/attacks/0",
-            "id params norm eps robust_accuracy interval success_rate rejected queries distance robust",
+            "id params norm eps robust_accuracy interval success_rate rejected queries distance robust broken",
         ),
         ("/attacks/0/queries", "forward backward"),
         ("/attacks/0/distance", "mean median max"),
-        ("/worst_case/0", "norm eps robust_accuracy interval robust"),
+        ("/attacks/3/broken/0", "sample distance prediction confidence"),
+        ("/worst_case/0", "norm eps robust_accuracy interval robust classes disparity calibration"),
+        ("/worst_case/0/classes/0", "class samples correct robust robust_accuracy interval"),
+        ("/worst_case/0/disparity", "worst_class statistic p reliable"),
+        ("/curves/0", "norm goal cases area distance"),
+        ("/curves/0/distance", "samples censored q10 q25 median q75 q90"),
     ];
     for (at, names) in pinned {
         let found = keys(report.pointer(at).unwrap());
@@ -91,6 +101,109 @@ fn the_text_says_it_all() {
         assert!(text.contains(part), "{part} is missing:\n{text}");
     }
     assert!(text.lines().all(|line| line.len() < 200 && line.trim_end() == line), "{text}");
+}
+
+/// Every derived number is worked out again from the results.
+#[test]
+fn sections_follow_from_the_results() {
+    let results = results();
+    let report = Report::new(&results);
+    let (labels, n) = (&results.labels, results.labels.len());
+    let softmax = |logits: &[f32], class: usize| {
+        let exp = |z: f32| f64::from(z).exp();
+        exp(logits[class]) / logits.iter().map(|z| exp(*z)).sum::<f64>()
+    };
+    let model = Linear::random(2, 6, 3);
+    for (row, record) in results.rows.iter().zip(&report.attacks) {
+        let broken = row.attempts.iter().zip(&results.ids).filter(|(a, _)| a.fate == Fate::Broken);
+        let broken: Vec<_> = broken.collect();
+        assert_eq!(broken.len(), record.broken.len());
+        for ((attempt, id), entry) in broken.into_iter().zip(&record.broken) {
+            let found = attempt.adversarial.as_ref().unwrap();
+            let logits = model.one(&found.point);
+            assert_eq!((entry.sample, entry.prediction), (*id, ironbound::argmax(&logits)));
+            assert_relative_eq!(entry.distance, found.distance);
+            assert_relative_eq!(
+                entry.confidence,
+                softmax(&logits, entry.prediction),
+                epsilon = 1e-6
+            );
+        }
+    }
+    let mut smallest = vec![f64::INFINITY; n];
+    for entry in report.attacks.iter().flat_map(|row| &row.broken) {
+        let known: &mut f64 = &mut smallest[entry.sample - 2];
+        *known = known.min(entry.distance);
+    }
+    let curve = &report.curves[0];
+    assert_eq!((report.curves.len(), &curve.cases[..]), (1, &[0, 1][..]));
+    let attacked = report.clean.correct.iter().filter(|correct| **correct).count();
+    let broken = smallest.iter().filter(|distance| distance.is_finite()).count();
+    assert_eq!((curve.distance.samples, curve.distance.censored), (attacked, attacked - broken));
+    smallest.sort_by(f64::total_cmp);
+    // Without ties a quantile of a curve that is censored at its end is an order statistic.
+    let expected = smallest[(attacked as f64 * 0.25).ceil() as usize - 1];
+    assert_eq!(curve.distance.q25, Some(expected));
+    let accuracies = report.worst_case.iter().map(|case| case.robust_accuracy.unwrap());
+    let [a, b, c] =
+        [report.clean.accuracy.unwrap()].into_iter().chain(accuracies).collect::<Vec<_>>()[..]
+    else {
+        unreachable!()
+    };
+    let small = 8.0 / 255.0;
+    let area = (small * (a + b) / 2.0 + (0.3 - small) * (b + c) / 2.0) / 0.3;
+    assert_relative_eq!(curve.area.unwrap(), area, max_relative = 1e-9);
+
+    for case in &report.worst_case {
+        for class in &case.classes {
+            let of =
+                |held: &[bool]| (0..n).filter(|&i| labels[i] == class.class && held[i]).count();
+            assert_eq!(class.samples, of(&vec![true; n]));
+            assert_eq!(
+                (class.correct, class.robust),
+                (of(&report.clean.correct), of(&case.robust))
+            );
+        }
+        assert_eq!(case.classes.iter().map(|class| class.samples).sum::<usize>(), n);
+        let share = |class: &&ClassRow| class.robust_accuracy.unwrap();
+        let worst = case.classes.iter().min_by(|a, b| share(a).total_cmp(&share(b))).unwrap();
+        assert!(case.disparity.is_none_or(|found| found.worst_class == worst.class));
+    }
+    let sure: Vec<_> = report.clean.confidences.iter().map(|sure| sure.unwrap()).collect();
+    for (index, sure) in sure.iter().enumerate() {
+        let logits = model.one(data().sample(index + 2));
+        let prediction = report.clean.predictions[index].unwrap();
+        assert_relative_eq!(*sure, softmax(&logits, prediction), epsilon = 1e-6);
+    }
+    let mut error = 0.0;
+    for bin in 0..15 {
+        let within = |sure: f64| sure > f64::from(bin) / 15.0 && sure <= f64::from(bin + 1) / 15.0;
+        let of = || (0..n).filter(|&i| within(sure[i]));
+        let excess: f64 =
+            of().map(|i| sure[i] - f64::from(u8::from(report.clean.correct[i]))).sum();
+        error += excess.abs() / n as f64;
+    }
+    assert_relative_eq!(report.clean.calibration.unwrap(), error, max_relative = 1e-9);
+    let under = report.worst_case[1].calibration.unwrap();
+    assert!(under > error, "a model that is fooled is too sure: {under} against {error}");
+}
+
+#[test]
+fn files_without_the_sections_are_read() {
+    let mut old: Value = serde_json::from_str(&Report::new(&results()).to_json()).unwrap();
+    old.as_object_mut().unwrap().remove("curves");
+    for name in ["labels", "predictions", "confidences", "calibration"] {
+        old["clean"].as_object_mut().unwrap().remove(name);
+    }
+    old["attacks"].as_array_mut().unwrap().iter_mut().for_each(|row| {
+        row.as_object_mut().unwrap().remove("broken");
+    });
+    old["worst_case"].as_array_mut().unwrap().iter_mut().for_each(|case| {
+        for name in ["classes", "disparity", "calibration"] {
+            case.as_object_mut().unwrap().remove(name);
+        }
+    });
+    assert!(Report::from_json(&old.to_string(), "old.json").unwrap().curves.is_empty());
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::results::Clean;
 use super::scheduler::Samples;
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
-use crate::goal::argmax;
+use crate::goal::{argmax, confidence};
 
 /// Each sample's clean outcome, and its logits (empty when it has none).
 ///
@@ -28,12 +28,14 @@ pub(super) fn pass(
                 Ok(logits) => {
                     let prediction = argmax(&logits);
                     let correct = prediction == samples.labels[index];
-                    let clean = Clean { prediction: Some(prediction), correct, error: None };
+                    let confidence = Some(confidence(&logits));
+                    let clean =
+                        Clean { prediction: Some(prediction), correct, confidence, error: None };
                     Ok((clean, logits))
                 }
                 Err(error @ Error::NonFiniteLogit { .. }) => {
                     let error = Some(error.to_string());
-                    Ok((Clean { prediction: None, correct: false, error }, vec![]))
+                    Ok((Clean { error, ..Clean::default() }, vec![]))
                 }
                 Err(Error::Cancelled) => Ok((Clean::default(), vec![])),
                 Err(error) => Err(error),

@@ -1,7 +1,7 @@
 //! The judge: nothing counts that it has not seen for itself.
 
 use crate::error::{Error, Result};
-use crate::goal::{Aim, argmax};
+use crate::goal::{Aim, argmax, confidence};
 use crate::model::{Batch, Classifier, expect_len};
 use crate::threat::Region;
 
@@ -52,6 +52,7 @@ impl Judge<'_> {
             point: point.into(),
             distance,
             prediction: argmax(&logits),
+            confidence: confidence(&logits),
             member: None,
         }))
     }

@@ -44,6 +44,8 @@ pub struct Adversarial {
     pub distance: f64,
     /// The class that the model takes it for.
     pub prediction: usize,
+    /// How sure of it the model is: the softmax probability, in (0, 1].
+    pub confidence: f64,
     /// The member of an ensemble that found it; none where the attack is none.
     pub member: Option<Member>,
 }
@@ -125,6 +127,8 @@ pub struct Clean {
     pub prediction: Option<usize>,
     /// Whether the prediction is the label.
     pub correct: bool,
+    /// How sure of it the model is: the softmax probability, in (0, 1].
+    pub confidence: Option<f64>,
     /// Why there is no prediction; none when the sample was not reached before an interruption.
     pub error: Option<String>,
 }

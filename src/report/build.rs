@@ -1,11 +1,12 @@
 //! From results to the record.
 
+use super::classes::{class_disparity, classes};
 use super::record::{
-    AttackRow, CleanRow, DataRecord, ModelRecord, Queries, Report, SCHEMA, WorstCase,
+    AttackRow, Broken, CleanRow, DataRecord, ModelRecord, Queries, Report, SCHEMA, WorstCase,
 };
-use crate::evaluate::{Clean, Fate, Results, Row};
+use crate::evaluate::{Adversarial, Attempt, Clean, Fate, Results, Row};
 use crate::goal::Goal;
-use crate::metrics::{Tally, spread, wilson95, worst_case};
+use crate::metrics::{Tally, expected_calibration_error, spread, wilson95, worst_case};
 use crate::model::ModelInfo;
 use crate::threat::Threat;
 
@@ -29,8 +30,10 @@ impl Report {
             clean: clean(results),
             attacks: results.rows.iter().map(|row| attack(row, &threats, &results.ids)).collect(),
             worst_case: threats.iter().map(|threat| worst(threat, results)).collect(),
+            curves: vec![],
             warnings: results.warnings.clone(),
         }
+        .with_curves()
     }
 }
 
@@ -60,6 +63,10 @@ fn clean(results: &Results) -> CleanRow {
         accuracy: (finished > 0).then(|| correct as f64 / finished as f64),
         interval: wilson95(correct, finished),
         correct: all.iter().map(|clean| clean.correct).collect(),
+        labels: results.labels.clone(),
+        predictions: all.iter().map(|clean| clean.prediction).collect(),
+        confidences: all.iter().map(|clean| clean.confidence).collect(),
+        calibration: calibration(results, all.iter().filter_map(sureness)),
         errors,
         unreached,
     }
@@ -91,6 +98,7 @@ fn attack(row: &Row, threats: &[&Threat], ids: &[usize]) -> AttackRow {
         shared: row.shared,
         distance: spread(&distances).into(),
         robust: robust(&fates),
+        broken: broken_samples(row, ids),
         errors: errors(&fates, ids),
         unreached: unreached(&fates, ids),
     }
@@ -112,6 +120,8 @@ fn worst(threat: &Threat, results: &Results) -> WorstCase {
     let fates: Vec<_> = rows.map(Row::fates).collect();
     let fates = worst_case(&fates.iter().map(|row| &row[..]).collect::<Vec<_>>());
     let tally = Tally::of(fates.iter().copied());
+    let correct: Vec<_> = results.clean.iter().map(|clean| clean.correct).collect();
+    let classes = classes(&fates, &results.labels, &correct);
     WorstCase {
         norm: threat.norm,
         eps: threat.budget.largest(),
@@ -120,9 +130,46 @@ fn worst(threat: &Threat, results: &Results) -> WorstCase {
         robust_accuracy: tally.robust_accuracy(),
         interval: tally.interval(),
         robust: robust(&fates),
+        disparity: class_disparity(&classes),
+        classes,
+        calibration: calibration_under(threat, results, &fates),
         errors: errors(&fates, &results.ids),
         unreached: unreached(&fates, &results.ids),
     }
+}
+
+fn broken_samples(row: &Row, ids: &[usize]) -> Vec<Broken> {
+    let broken = |(attempt, id): (&Attempt, &usize)| {
+        let found = attempt.adversarial.as_ref().filter(|_| attempt.fate == Fate::Broken)?;
+        let Adversarial { distance, prediction, confidence, .. } = *found;
+        Some(Broken { sample: *id, distance, prediction, confidence })
+    };
+    row.attempts.iter().zip(ids).filter_map(broken).collect()
+}
+
+/// How sure a prediction is, and whether it is right.
+fn sureness(clean: &Clean) -> Option<(f64, bool)> {
+    clean.confidence.map(|confidence| (confidence, clean.correct))
+}
+
+/// That over the usual 15 bins. Where all labels are one there is nothing to be sure of: so it is for objectives.
+fn calibration(results: &Results, samples: impl Iterator<Item = (f64, bool)>) -> Option<f64> {
+    let several = results.labels.windows(2).any(|pair| pair[0] != pair[1]);
+    let samples: Vec<_> = samples.collect();
+    several.then(|| expected_calibration_error(&samples, 15)).flatten()
+}
+
+/// That of the perturbed inputs where samples were broken, by the first attack that did, and of the clean ones elsewhere.
+fn calibration_under(threat: &Threat, results: &Results, fates: &[Fate]) -> Option<f64> {
+    let rows = || results.rows.iter().filter(|row| row.threat == *threat);
+    let sample = |(index, fate): (usize, &Fate)| match fate {
+        Fate::Broken => rows()
+            .find_map(|row| row.attempts[index].adversarial.as_ref())
+            .map(|found| (found.confidence, found.prediction == results.labels[index])),
+        Fate::Unreached => None,
+        _ => sureness(&results.clean[index]),
+    };
+    calibration(results, fates.iter().enumerate().filter_map(sample))
 }
 
 fn robust(fates: &[Fate]) -> Vec<bool> {

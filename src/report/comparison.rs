@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::record::{DataRecord, ModelRecord, Report, WorstCase};
 use super::table::write_table;
-use super::text::{interval, number, percent, short};
+use super::text::{chance, interval, number, percent, short};
 use crate::data::json;
 use crate::error::{Error, Result};
 use crate::metrics::Paired;
@@ -217,11 +217,6 @@ impl ComparisonRow {
             self.newly_fixed.len().to_string(),
         ]
     }
-}
-
-/// A p-value.
-fn chance(p: f64) -> String {
-    if p < 1e-4 { "<0.0001".into() } else { format!("{p:.4}") }
 }
 
 /// Which samples of one report held.

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::classes::{ClassDisparity, ClassRow};
+use super::curves::Curve;
 use crate::finding::Finding;
 use crate::metrics::Spread;
 use crate::norm::Norm;
@@ -32,6 +34,9 @@ pub struct Report {
     pub attacks: Vec<AttackRow>,
     /// All attacks together, under every threat.
     pub worst_case: Vec<WorstCase>,
+    /// Accuracy against budget: one curve per set of threats that differ in the budget only.
+    #[serde(default)]
+    pub curves: Vec<Curve>,
     /// What the reader of the numbers must know.
     pub warnings: Vec<Finding>,
 }
@@ -80,6 +85,18 @@ pub struct CleanRow {
     pub interval: [f64; 2],
     /// Whether each sample is classified correctly; false for errors and unreached samples too.
     pub correct: Vec<bool>,
+    /// The true class of each sample.
+    #[serde(default)]
+    pub labels: Vec<usize>,
+    /// The predicted class of each sample; null for errors and unreached samples.
+    #[serde(default)]
+    pub predictions: Vec<Option<usize>>,
+    /// How sure of the prediction the model is: the softmax probability.
+    #[serde(default)]
+    pub confidences: Vec<Option<f64>>,
+    /// Expected calibration error over 15 bins, of the samples with a prediction; null when all labels are one.
+    #[serde(default)]
+    pub calibration: Option<f64>,
     /// Samples (indices in the file) without finite logits.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<usize>,
@@ -125,12 +142,29 @@ pub struct AttackRow {
     pub distance: Distances,
     /// Whether each sample is robust: classified correctly, attacked without an error, and not broken.
     pub robust: Vec<bool>,
+    /// Every broken sample, in the order of the data.
+    #[serde(default)]
+    pub broken: Vec<Broken>,
     /// Samples (indices in the file) whose attack ended in an error: neither robust nor broken.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<usize>,
     /// Samples (indices in the file) not finished when the run was interrupted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unreached: Vec<usize>,
+}
+
+/// A sample that was broken, and by what.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Broken {
+    /// Its index in the file.
+    pub sample: usize,
+    /// The size of the perturbation, in the threat's norm.
+    pub distance: f64,
+    /// The class that the model takes the perturbed sample for.
+    pub prediction: usize,
+    /// How sure of it the model is: the softmax probability.
+    pub confidence: f64,
 }
 
 /// Mean queries per attacked sample; 0 when none was.
@@ -185,6 +219,16 @@ pub struct WorstCase {
     pub interval: [f64; 2],
     /// Whether each sample is robust.
     pub robust: Vec<bool>,
+    /// The classes of the data, one by one; empty when there is one only.
+    #[serde(default)]
+    pub classes: Vec<ClassRow>,
+    /// Whether robust accuracy differs between classes; null when there is one only, and when all samples or none are robust.
+    #[serde(default)]
+    pub disparity: Option<ClassDisparity>,
+    /// Expected calibration error over 15 bins under attack: of the perturbed input where a sample was broken (by the first
+    /// attack that did), of the clean one elsewhere.
+    #[serde(default)]
+    pub calibration: Option<f64>,
     /// Samples (indices in the file) with an error under some attack, and not broken by another.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<usize>,

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::curves::Quantiles;
 use super::record::{AttackRow, Distances, Report};
 use super::table::write_table;
 use crate::threat::Domain;
@@ -71,11 +72,53 @@ impl Report {
         if self.attacks.iter().any(|row| row.shared) {
             writeln!(text, "* one run for all budgets: the queries are the same ones in each row")?;
         }
+        self.write_curves(text)?;
         if !self.warnings.is_empty() {
             writeln!(text)?;
         }
         for warning in &self.warnings {
             writeln!(text, "{warning}")?;
+        }
+        Ok(())
+    }
+
+    /// One line on each curve, and one on its worst class at the largest budget.
+    fn write_curves(&self, text: &mut String) -> std::fmt::Result {
+        if !self.curves.is_empty() {
+            writeln!(text)?;
+        }
+        for curve in &self.curves {
+            let Some(case) = curve.cases.last().and_then(|&last| self.worst_case.get(last)) else {
+                continue;
+            };
+            let (norm, eps) = (curve.norm, number(case.eps));
+            let Quantiles { samples, censored, median, .. } = curve.distance;
+            let half = match median {
+                Some(median) => {
+                    format!("half of {samples} samples break within {}", number(median))
+                }
+                None => format!(
+                    "{censored} of {samples} samples do not break, so the median is not known"
+                ),
+            };
+            writeln!(
+                text,
+                "curve   {norm} up to {eps}: mean robust accuracy {}, {half}",
+                percent(curve.area)
+            )?;
+            let Some(disparity) = &case.disparity else { continue };
+            let worst = case.classes.iter().find(|row| row.class == disparity.worst_class);
+            if let Some(worst) = worst {
+                writeln!(
+                    text,
+                    "classes {norm} {eps}: the worst is {} with {} {}; classes differ with p = {}{}",
+                    worst.class,
+                    percent(worst.robust_accuracy),
+                    interval(worst.interval),
+                    chance(disparity.p),
+                    if disparity.reliable { "" } else { " (few samples: a rough figure)" }
+                )?;
+            }
         }
         Ok(())
     }
@@ -144,6 +187,11 @@ pub(super) fn percent(share: Option<f64>) -> String {
 
 pub(super) fn interval([lower, upper]: [f64; 2]) -> String {
     format!("[{:.1}, {:.1}]", 100.0 * lower, 100.0 * upper)
+}
+
+/// A p-value.
+pub(super) fn chance(p: f64) -> String {
+    if p < 1e-4 { "<0.0001".into() } else { format!("{p:.4}") }
 }
 
 /// Four significant digits, without trailing zeros.

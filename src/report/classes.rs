@@ -1,0 +1,73 @@
+//! Robust accuracy class by class.
+
+use serde::{Deserialize, Serialize};
+
+use crate::evaluate::Fate;
+use crate::metrics::{Group, Tally, disparity};
+
+/// The samples of one class.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClassRow {
+    /// The true class.
+    pub class: usize,
+    /// Finished samples of it.
+    pub samples: usize,
+    /// How many of them are classified correctly without an attack.
+    pub correct: usize,
+    /// How many are robust.
+    pub robust: usize,
+    /// Robust / samples; null without a finished sample.
+    pub robust_accuracy: Option<f64>,
+    /// Its 95 % Wilson interval.
+    pub interval: [f64; 2],
+}
+
+/// Whether robust accuracy differs between classes.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClassDisparity {
+    /// The class with the lowest robust accuracy; the first of equals.
+    pub worst_class: usize,
+    /// Pearson's chi-squared statistic of homogeneity.
+    pub statistic: f64,
+    /// How likely one at least as large is, were all classes alike.
+    pub p: f64,
+    /// Whether the test can be relied on: every expected count is 5 or more.
+    pub reliable: bool,
+}
+
+/// The rows of all classes that occur, ascending; none when only one does.
+pub(super) fn classes(fates: &[Fate], labels: &[usize], correct: &[bool]) -> Vec<ClassRow> {
+    let mut present = labels.to_vec();
+    present.sort_unstable();
+    present.dedup();
+    if present.len() < 2 {
+        return vec![];
+    }
+    let row = |class: usize| {
+        let members = || (0..fates.len()).filter(|&i| labels[i] == class);
+        let tally = Tally::of(members().map(|i| fates[i]));
+        let right = members().filter(|&i| correct[i] && fates[i] != Fate::Unreached).count();
+        ClassRow {
+            class,
+            samples: tally.finished(),
+            correct: right,
+            robust: tally.robust,
+            robust_accuracy: tally.robust_accuracy(),
+            interval: tally.interval(),
+        }
+    };
+    present.into_iter().map(row).collect()
+}
+
+/// The test over these rows.
+pub(super) fn class_disparity(rows: &[ClassRow]) -> Option<ClassDisparity> {
+    let groups: Vec<_> =
+        rows.iter().map(|row| Group { hits: row.robust, samples: row.samples }).collect();
+    let found = disparity(&groups)?;
+    let known = rows.iter().filter_map(|row| Some((row.class, row.robust_accuracy?)));
+    let (worst_class, _) = known.min_by(|a, b| a.1.total_cmp(&b.1))?;
+    let (statistic, p, reliable) = (found.statistic, found.p, found.reliable);
+    Some(ClassDisparity { worst_class, statistic, p, reliable })
+}
