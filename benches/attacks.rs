@@ -6,7 +6,7 @@ use std::path::Path;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use ironbound::attack::{AnyAttack, Fgsm, Pgd, Sample, Session};
-use ironbound::{Aim, Cancel, Classifier, Model, Norm, Threat, argmax};
+use ironbound::{Aim, Classifier, Model, Norm, Threat, argmax};
 
 const DIGITS: &[u8] = include_bytes!("../examples/assets/digits_cnn.onnx");
 const SAMPLES: usize = 32;
@@ -37,13 +37,7 @@ fn attack_throughput(criterion: &mut Criterion) {
             .map(|(id, (clean, label))| Sample { id, clean, aim: Aim::untargeted(label) })
             .collect();
         let threat = Threat::new(Norm::Linf, 8.0 / 255.0);
-        let session = Session {
-            model,
-            threat: &threat,
-            seed: 0,
-            query_limit: None,
-            cancel: Cancel::default(),
-        };
+        let session = Session::new(model, &threat);
         let mut group = criterion.benchmark_group(format!("attack/{name}"));
         group.throughput(Throughput::Elements(SAMPLES as u64));
         for (id, attack) in attacks {

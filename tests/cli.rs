@@ -9,7 +9,9 @@ use std::process::{Command, Output};
 use common::example;
 use common::fixture::Fixture;
 use ironbound::report::Report;
-use ironbound::{Dataset, Norm, NpzArray, NpzValues, Severity, Spacing, Threat, write_npz};
+use ironbound::{
+    Classifier, Dataset, Model, Norm, NpzArray, NpzValues, Severity, Spacing, Threat, write_npz,
+};
 
 const MODEL: &str = "examples/assets/digits_cnn.onnx";
 const DATA: &str = "examples/assets/digits_test.npz";
@@ -59,6 +61,10 @@ fn wrong_model_files_exit_with_3_and_missing_ones_with_2() {
     assert!(message.starts_with("no/such/model.onnx: "), "{message}");
     let message = failure(&[MODEL, "--data", "no/such/data.npz"], 2);
     assert!(message.starts_with("no/such/data.npz: "), "{message}");
+    let message = failure(&["--surrogate", "no/such/model.onnx"], 2);
+    assert!(message.starts_with("no/such/model.onnx: "), "{message}");
+    let message = failure(&["--surrogate", &text], 3);
+    assert!(message.starts_with(&text), "{message}");
     let message = failure(&[MODEL, "--data", DATA, "--input", "pixels"], 2);
     assert!(message.contains("no input named `pixels`"), "{message}");
 }
@@ -151,6 +157,7 @@ fn help_and_version() {
         "--norm",
         "--eps",
         "--attack",
+        "--surrogate",
         "--bounds",
         "--scale",
         "--mean",
@@ -263,6 +270,42 @@ fn gradients_go_straight_through_what_is_named() {
         assert_eq!(options.as_array().unwrap().len(), recorded, "{options}");
         assert!(report.warnings.iter().any(|warning| warning.code == "straight-through"));
     }
+}
+
+/// Every attack runs on the surrogate, and the record says so.
+#[test]
+fn a_surrogate_is_attacked_in_the_place_of_the_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let json = folder.path().join("report.json").to_str().unwrap().to_owned();
+    let other = "examples/assets/digits_cnn_plain.onnx";
+    let common = ["--limit", "40", "--eps", "0.2", "--json", &json, "--attack", "pgd"];
+    let run = |more: &[&str]| {
+        let output = evaluate(&[&common, more].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).unwrap();
+        (Report::from_json(&std::fs::read_to_string(&json).unwrap(), "").unwrap(), text)
+    };
+    let (direct, _) = run(&[]);
+    let (report, text) = run(&["--attack", "noise", "--surrogate", other]);
+    assert!(
+        text.contains("transfer:attack=pgd") && text.contains("transfer:attack=noise"),
+        "{text}"
+    );
+    assert!(report.attacks.iter().all(|row| row.id == "transfer"));
+    let params = &report.attacks[0].params;
+    assert_eq!(params["inner"]["attack"], "pgd");
+    assert_eq!(params["surrogate"]["path"], other);
+    let alone = Model::load(other).unwrap();
+    assert_eq!(params["surrogate"]["sha256"], alone.info().sha256[..]);
+    assert_ne!(report.model.sha256, alone.info().sha256);
+    let robust: Vec<_> = report.attacks.iter().map(|row| row.robust_accuracy.unwrap()).collect();
+    assert!(direct.attacks[0].robust_accuracy.unwrap() <= robust[0] && robust[0] < robust[1]);
+    // Against itself, a model is as weak as it is, and one that cannot be differentiated exactly needs no gradient.
+    let (own, _) = run(&["--surrogate", MODEL]);
+    assert!(own.attacks[0].robust_accuracy <= direct.attacks[0].robust_accuracy);
+    let int8 = "examples/assets/digits_cnn_int8.onnx";
+    let (int8, _) = run(&["--surrogate", int8, "--straight-through", "QuantizeLinear"]);
+    assert!(int8.attacks[0].robust_accuracy < Some(0.8), "{:?}", int8.attacks[0].robust_accuracy);
 }
 
 #[test]

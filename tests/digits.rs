@@ -2,7 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
-use ironbound::attack::{AttackSpec, Fgsm, Pgd};
+use std::sync::Arc;
+
+use ironbound::attack::{AnyAttack, AttackSpec, Fgsm, Pgd, Transfer};
+use ironbound::evaluate::Attempt;
 use ironbound::{
     Aim, AuditOptions, Classifier, Dataset, Evaluation, LossGradient, LossKind, Model, Norm,
     Threat, audit_gradient,
@@ -96,6 +99,67 @@ fn restarts_that_differ_find_what_repeated_ones_find() {
         let found = robust(text);
         println!("{text}: {found} robust, plain {plain}");
         assert!(found <= plain + slack, "{text}: {found} robust, plain {plain}");
+    }
+}
+
+/// The median size in L2 of what an attack finds; infinite where it finds nothing.
+fn median_distance(model: &Model, data: &Dataset, text: &str) -> f64 {
+    let attack: AttackSpec = text.parse().unwrap();
+    let threat = Threat::new(Norm::L2, 8.0);
+    let run = Evaluation::new(model, data).threat(threat).attack(attack).preflight(false);
+    let row = run.run().unwrap().rows.remove(0);
+    let size = |attempt: &Attempt| {
+        attempt.adversarial.as_ref().map_or(f64::INFINITY, |found| found.distance)
+    };
+    let mut sizes: Vec<f64> =
+        row.attempts.iter().filter(|attempt| attempt.attacked).map(size).collect();
+    sizes.sort_by(f64::total_cmp);
+    sizes[sizes.len() / 2]
+}
+
+/// Decisions alone lead about as near as gradients do.
+#[test]
+fn decisions_lead_to_the_boundary_that_gradients_find() {
+    let (model, data) = (model(), data().subset(0, Some(8)).unwrap());
+    let ddn = median_distance(&model, &data, "ddn");
+    for (text, factor) in [
+        ("hopskipjump", 1.25),
+        ("hopskipjump:queries=2000", 1.5),
+        ("boundary:queries=2000", 1.5),
+        ("geoda:queries=2000", 1.5),
+    ] {
+        let found = median_distance(&model, &data, text);
+        println!("{text}: {found:.4}, DDN {ddn:.4}");
+        assert!(found < factor * ddn, "{text}: {found}, DDN {ddn}");
+    }
+}
+
+/// The share of correctly classified samples that an attack breaks within 0.2 in linf.
+fn success(model: &Model, data: &Dataset, attack: impl AnyAttack + 'static) -> f64 {
+    let threat = Threat::new(Norm::Linf, 0.2);
+    let run = Evaluation::new(model, data).threat(threat).attack(attack).preflight(false);
+    let row = run.run().unwrap().rows.remove(0);
+    let attacked = row.attempts.iter().filter(|attempt| attempt.attacked).count();
+    row.broken() as f64 / attacked as f64
+}
+
+/// What fools one of the two digits models fools the other more often than noise does, and less often than its own.
+#[test]
+fn adversarials_carry_over() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/assets/digits_cnn_plain.onnx");
+    let models = [Arc::new(model()), Arc::new(Model::load(path).unwrap())];
+    let data = data().subset(0, Some(100)).unwrap();
+    for (victim, surrogate) in [(0, 1), (1, 0)] {
+        let model = &models[victim];
+        let other: Arc<dyn Classifier> = models[surrogate].clone();
+        let spec = |text: &str| text.parse::<AttackSpec>().unwrap();
+        let noise = success(model, &data, spec("noise"));
+        for text in ["pgd", "mi-fgsm"] {
+            let own = success(model, &data, spec(text));
+            let carried = success(model, &data, Transfer::new(Arc::clone(&other), spec(text)));
+            println!("{text} on model {victim}: noise {noise}, carried over {carried}, own {own}");
+            assert!(noise + 0.1 < carried && carried < own, "{text}: {noise}, {carried}, {own}");
+        }
     }
 }
 

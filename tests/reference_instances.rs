@@ -14,7 +14,7 @@ use common::shared;
 use ironbound::attack::{AnyAttack, AttackSpec, Sample, Session};
 use ironbound::objective::{Dnf, Term};
 use ironbound::{
-    Aim, Bounds, Budget, Cancel, Classifier, Model, ModelOptions, Norm, ObjectiveModel, Threat,
+    Aim, Bounds, Budget, Classifier, Model, ModelOptions, Norm, ObjectiveModel, Threat,
 };
 use serde_json::Value;
 
@@ -126,13 +126,7 @@ impl Instance {
         let samples = [Sample { id: 0, clean: &clean, aim: Aim::untargeted(0) }];
         attacks.iter().copied().find(|name| {
             let attack: AttackSpec = name.parse().unwrap();
-            let session = Session {
-                model,
-                threat: &threat,
-                seed: 0,
-                query_limit: None,
-                cancel: Cancel::default(),
-            };
+            let session = Session::new(model, &threat);
             let outcome = attack.run(&session, &samples).unwrap().remove(0);
             if outcome.success {
                 let point = outcome.point.unwrap();

@@ -11,8 +11,7 @@ use common::recorder::Recorder;
 use common::{npz, shared};
 use ironbound::attack::{AnyAttack, AutoAttack, Fgsm, Pgd, Sample, Session};
 use ironbound::{
-    Aim, Bounds, Cancel, Classifier, Loss, LossKind, Model, ModelOptions, Norm, Preprocessing,
-    Threat,
+    Aim, Bounds, Classifier, Loss, LossKind, Model, ModelOptions, Norm, Preprocessing, Threat,
 };
 use serde_json::Value;
 
@@ -93,13 +92,7 @@ impl Case {
     /// got that far).
     fn robust(&self, attack: &dyn AnyAttack, norm: Norm, eps: f64) -> (Vec<bool>, Vec<bool>) {
         let threat = Threat::new(norm, eps).with_bounds(self.bounds.clone());
-        let session = Session {
-            model: &self.model,
-            threat: &threat,
-            seed: 0,
-            query_limit: None,
-            cancel: Cancel::default(),
-        };
+        let session = Session::new(&self.model, &threat);
         let features = self.model.features();
         let samples: Vec<Sample<'_>> = (0..self.labels.len())
             .filter(|id| self.correct[*id])

@@ -8,7 +8,7 @@ use approx::assert_abs_diff_eq;
 use common::recorder::Recorder;
 use common::{npz, shared};
 use ironbound::attack::{AnyAttack, Fgsm, Pgd, Sample, Session};
-use ironbound::{Aim, Cancel, Classifier, CrossEntropy, Loss, Model, Norm, Threat};
+use ironbound::{Aim, Classifier, CrossEntropy, Loss, Model, Norm, Threat};
 use serde_json::Value;
 
 struct Case {
@@ -36,13 +36,7 @@ impl Case {
     fn last_iterates(&self, attack: &dyn AnyAttack, norm: Norm, eps: f64) -> Vec<f32> {
         let features = self.model.features();
         let threat = Threat::new(norm, eps);
-        let session = Session {
-            model: &self.model,
-            threat: &threat,
-            seed: 0,
-            query_limit: None,
-            cancel: Cancel::default(),
-        };
+        let session = Session::new(&self.model, &threat);
         let samples: Vec<Sample<'_>> = self
             .clean
             .chunks_exact(features)

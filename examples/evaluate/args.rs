@@ -17,6 +17,8 @@ Examples:
       data in [0, 1] for a model that expects normalised images; eps stays in the units of the data
   evaluate model.onnx --data test.npz --norm l2 --eps 0.25,0.5 --attack pgd:steps=100,restarts=5
       a curve over two budgets, with a stronger attack
+  evaluate model.onnx --data test.npz --attack mi-fgsm --surrogate other.onnx
+      what fools another model: does it fool this one?
   evaluate person.onnx --data people.npz --norm l1 --eps 3 --bounds none --integer 0 --increase 0 --one-hot 2-4
       only samples that could exist: feature 0 is an integer that can only rise, 2 to 4 are one of three
   evaluate regression.onnx --data test.npz --eps 0.02 --objective moved:by=0.5
@@ -53,6 +55,10 @@ pub(crate) struct Args {
     /// An attack with parameters, such as pgd:steps=40,restarts=2; repeat it for more [default: noise, fgsm, pgd]
     #[arg(long, value_name = "NAME[:K=V,...]")]
     pub(crate) attack: Vec<String>,
+    /// Another model file, which is attacked in the place of the model, as an attacker would who has only that one; what is
+    /// found is judged on the model. --input, --output and --constant are not for it, --straight-through is for it alone
+    #[arg(long, value_name = "OTHER.onnx")]
+    pub(crate) surrogate: Option<PathBuf>,
     /// The smallest and largest value of the data, or none
     #[arg(long, value_name = "LO,HI|none", default_value = "0,1", allow_hyphen_values = true)]
     pub(crate) bounds: String,

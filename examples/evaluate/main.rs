@@ -18,8 +18,10 @@ mod shell;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser;
+use ironbound::attack::Transfer;
 use ironbound::report::{Comparison, Report, save_adversarial};
 use ironbound::{Evaluation, Result};
 
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Result<u8> {
     let request = Request::new(args)?;
     let (model, data) = request.load()?;
+    let surrogate = request.surrogate()?;
     let cancel = interrupt::stop_on_interrupt();
     let progress = Progress::new(!args.quiet && std::io::stderr().is_terminal());
     let mut evaluation = Evaluation::new(&*model, &data)
@@ -47,7 +50,10 @@ fn run(args: &Args) -> Result<u8> {
         evaluation = evaluation.threat(threat);
     }
     for attack in request.attacks {
-        evaluation = evaluation.attack(attack);
+        evaluation = match &surrogate {
+            Some(other) => evaluation.attack(Transfer::new(Arc::clone(other), attack)),
+            None => evaluation.attack(attack),
+        };
     }
     if let Some(threads) = args.threads {
         evaluation = evaluation.threads(threads);

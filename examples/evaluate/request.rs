@@ -1,5 +1,7 @@
 //! From flags to what they ask for. Everything is checked before a file is opened.
 
+use std::sync::Arc;
+
 use ironbound::attack::{AnyAttack, AttackSpec};
 use ironbound::{
     Budget, Classifier, Dataset, Error, Goal, Model, ModelInfo, ModelOptions, Norm, ObjectiveKind,
@@ -33,6 +35,8 @@ const DIGITS_EPS: &[(Norm, &[f64])] =
 pub(crate) struct Request<'a> {
     args: &'a Args,
     options: ModelOptions,
+    /// How the surrogate is read, if there is one.
+    surrogate: ModelOptions,
     reading: DataOptions<'a>,
     features: Features,
     objective: Option<ObjectiveKind>,
@@ -51,6 +55,16 @@ impl<'a> Request<'a> {
         let (mut options, reading) = (args.loading.model()?, args.loading.data()?);
         let objective = args.objective.as_deref().map(str::parse).transpose()?;
         options.outputs = args.objective.is_some().then(|| args.outputs.clone());
+        let surrogate = ModelOptions {
+            preprocessing: options.preprocessing.clone(),
+            input_shape: options.input_shape.clone(),
+            straight_through: options.straight_through.clone(),
+            outputs: options.outputs.clone(),
+            ..ModelOptions::default()
+        };
+        if args.surrogate.is_some() {
+            options.straight_through.clear();
+        }
         let fail_under =
             args.fail_under.as_deref().map(|text| share::read("fail-under", text)).transpose()?;
         let max_drop =
@@ -61,6 +75,7 @@ impl<'a> Request<'a> {
         Ok(Self {
             args,
             options,
+            surrogate,
             reading,
             features,
             objective,
@@ -80,11 +95,12 @@ impl<'a> Request<'a> {
 
     /// Reads the model and the data.
     pub(crate) fn load(&self) -> Result<(Box<dyn Classifier>, Dataset)> {
+        // A missing file is told at once, not after minutes of loading a model.
+        for path in self.args.data.iter().chain(&self.args.surrogate) {
+            std::fs::metadata(path).map_err(|source| Error::Io { path: path.clone(), source })?;
+        }
         let (model, data) = match (&self.args.model, &self.args.data) {
             (Some(model), Some(data)) => {
-                // A missing data file is told at once, not after minutes of loading a model.
-                std::fs::metadata(data)
-                    .map_err(|source| Error::Io { path: data.clone(), source })?;
                 let model = Model::load_with(model, &self.options)?;
                 let data = match self.objective {
                     Some(_) => self.reading.read_samples(data, &model)?,
@@ -103,12 +119,21 @@ impl<'a> Request<'a> {
         if let Some(baseline) = &self.baseline {
             baseline.expect_data(data.path(), data.sha256())?;
         }
+        let data = if self.objective.is_some() { data.without_labels() } else { data };
+        Ok((self.aimed(model)?, data))
+    }
+
+    /// Reads the model that is attacked in the place of the other one.
+    pub(crate) fn surrogate(&self) -> Result<Option<Arc<dyn Classifier>>> {
+        let load = |path| Ok(self.aimed(Model::load_with(path, &self.surrogate)?)?.into());
+        self.args.surrogate.as_ref().map(load).transpose()
+    }
+
+    /// The model as what the attacker wants of it makes it.
+    fn aimed(&self, model: Model) -> Result<Box<dyn Classifier>> {
         Ok(match &self.objective {
-            Some(kind) => {
-                let model = ObjectiveModel::new(model, kind.objective())?;
-                (Box::new(model), data.without_labels())
-            }
-            None => (Box::new(model), data),
+            Some(kind) => Box::new(ObjectiveModel::new(model, kind.objective())?),
+            None => Box::new(model),
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::adam::Adam;
 use super::rows::Rows;
 use super::trade::Trade;
 use super::{Attack, Family, Gradient, Target, checks};
@@ -108,8 +109,8 @@ impl Cw {
     fn descend(&self, target: &mut Target<'_, Gradient>, trades: &mut [Trade]) -> Result<()> {
         let loss = LossKind::Margin.loss();
         let mut points = Rows::clean(target);
-        let mut adams: Vec<Adam> =
-            (0..target.len()).map(|slot| Adam::new(&target.region(slot))).collect();
+        let mut descents: Vec<Descent> =
+            (0..target.len()).map(|slot| Descent::new(&target.region(slot))).collect();
         // A rate much beyond the size that is looked for would only overshoot it.
         let spread = |distance: f64| distance / (10.0 * (target.features() as f64).sqrt());
         let finest: Vec<f64> = (0..target.len())
@@ -142,7 +143,7 @@ impl Cw {
                     checked[slot] = objective;
                 }
                 let weight = if lack > 0.0 { trade.c } else { 0.0 };
-                adams[slot].step(&region, point, gradient, weight, (self.rate, finest[slot]));
+                descents[slot].step(&region, point, gradient, weight, (self.rate, finest[slot]));
                 stays.push(slot);
             }
             slots = stays;
@@ -154,16 +155,14 @@ impl Cw {
 /// How far beyond the bounds the tanh ends, as a share of half their distance.
 const BEYOND: f64 = 1.01;
 
-/// One sample's variables and Adam's moments.
+/// One sample's variables.
 #[derive(Debug)]
-struct Adam {
+struct Descent {
     variables: Vec<f64>,
-    first: Vec<f64>,
-    second: Vec<f64>,
-    steps: i32,
+    adams: Vec<Adam>,
 }
 
-impl Adam {
+impl Descent {
     fn new(region: &Region<'_>) -> Self {
         let start = |(feature, &clean): (usize, &f32)| {
             let clean = f64::from(clean);
@@ -173,8 +172,8 @@ impl Adam {
             })
         };
         let variables: Vec<f64> = region.clean.iter().enumerate().map(start).collect();
-        let zeros = vec![0.0; variables.len()];
-        Self { variables, first: zeros.clone(), second: zeros, steps: 0 }
+        let adams = vec![Adam::default(); variables.len()];
+        Self { variables, adams }
     }
 
     /// One step down the squared size less `weight` times the margin loss with this gradient, at a rate of the variable
@@ -187,9 +186,6 @@ impl Adam {
         weight: f64,
         (rate, finest): (f64, f64),
     ) {
-        const DECAY: (f64, f64) = (0.9, 0.999);
-        self.steps += 1;
-        let corrections = (1.0 - DECAY.0.powi(self.steps), 1.0 - DECAY.1.powi(self.steps));
         let rows = point.iter_mut().zip(gradient).zip(region.clean);
         for (feature, ((x, &g), &clean)) in rows.enumerate() {
             if !region.is_free(feature) {
@@ -201,13 +197,9 @@ impl Adam {
             });
             let change = f64::from(*x) - f64::from(clean);
             let g = (2.0 * change - weight * f64::from(g)) * slope;
-            let (m, v) = (&mut self.first[feature], &mut self.second[feature]);
-            *m = DECAY.0 * *m + (1.0 - DECAY.0) * g;
-            *v = DECAY.1 * *v + (1.0 - DECAY.1) * g * g;
-            let scale = (*v / corrections.1).sqrt() + 1e-8;
             let variable = &mut self.variables[feature];
             let rate = rate.min(span.map_or(finest, |(_, half)| finest / (BEYOND * half)));
-            *variable -= rate * (*m / corrections.0) / scale;
+            *variable -= rate * self.adams[feature].step(g);
             let value =
                 span.map_or(*variable, |(middle, half)| middle + BEYOND * half * variable.tanh());
             *x = value as f32;

@@ -1,6 +1,7 @@
 //! The attacks: each proposes points; the evaluator's judge decides.
 
 mod access;
+mod adam;
 mod any;
 mod apgd;
 mod apgd_t;
@@ -8,6 +9,7 @@ mod ascent;
 mod auto_ascent;
 mod auto_attack;
 mod boundary;
+mod boundary_attack;
 mod checks;
 mod corruption;
 mod cw;
@@ -22,6 +24,9 @@ mod fab_t;
 mod family;
 mod fgsm;
 mod fmn;
+mod geo_da;
+mod hop_skip_jump;
+mod inquiry;
 mod jsma;
 mod kernel;
 mod mi_fgsm;
@@ -44,14 +49,19 @@ mod spec;
 mod spsa;
 mod square;
 mod square_moves;
+mod start;
+mod starts;
 mod target;
 mod trade;
+mod transfer;
+mod zoo;
 
 pub use access::{Access, Blind, Decision, Gradient, Score};
 pub use any::AnyAttack;
 pub use apgd::Apgd;
 pub use apgd_t::ApgdT;
 pub use auto_attack::{AutoAttack, Version};
+pub use boundary_attack::BoundaryAttack;
 pub use corruption::Corruption;
 pub use cw::Cw;
 pub use ddn::Ddn;
@@ -63,6 +73,8 @@ pub use family::Family;
 pub(crate) use family::expect_norm;
 pub use fgsm::Fgsm;
 pub use fmn::Fmn;
+pub use geo_da::GeoDa;
+pub use hop_skip_jump::HopSkipJump;
 pub use jsma::{Direction, Jsma};
 pub use kernel::Kernel;
 pub use mi_fgsm::MiFgsm;
@@ -75,7 +87,11 @@ pub use sigma_zero::SigmaZero;
 pub use simba::{Basis, Simba};
 pub use spsa::Spsa;
 pub use square::Square;
+pub use starts::Starts;
 pub use target::{Closest, Member, Outcome, Sample, Session, Target};
+pub(crate) use transfer::ID as TRANSFER;
+pub use transfer::Transfer;
+pub use zoo::Zoo;
 
 use std::fmt::Debug;
 
@@ -88,6 +104,7 @@ spec::attacks! {
     "apgd" => Apgd,
     "apgd-t" => ApgdT,
     "autoattack" => AutoAttack,
+    "boundary" => BoundaryAttack,
     "corruption" => Corruption,
     "cw" => Cw,
     "ddn" => Ddn,
@@ -97,6 +114,8 @@ spec::attacks! {
     "fab-t" => FabT,
     "fgsm" => Fgsm,
     "fmn" => Fmn,
+    "geoda" => GeoDa,
+    "hopskipjump" => HopSkipJump,
     "jsma" => Jsma,
     "mi-fgsm" => MiFgsm,
     "minimal" => Minimal,
@@ -108,6 +127,7 @@ spec::attacks! {
     "simba" => Simba,
     "spsa" => Spsa,
     "square" => Square,
+    "zoo" => Zoo,
 }
 
 /// A way of looking for adversarial points.

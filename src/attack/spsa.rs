@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::adam::Adam;
 use super::estimate::{Directions, Estimator};
 use super::{Attack, Score, Target};
 use crate::error::{Error, Result};
@@ -91,56 +92,11 @@ impl Attack for Spsa {
             width: self.delta,
             pairs: self.pairs,
         };
-        estimator.climb(target, self.steps, |_, _, adam: &mut Adam, gradient, point| {
-            adam.ascend(self.step, gradient, point);
+        estimator.climb(target, self.steps, |_, _, adams: &mut Vec<Adam>, gradient, point| {
+            adams.resize(point.len(), Adam::default());
+            for ((x, &g), adam) in point.iter_mut().zip(gradient).zip(adams) {
+                *x = (f64::from(*x) + self.step * adam.step(f64::from(g))) as f32;
+            }
         })
-    }
-}
-
-const DECAY_OF_MEAN: f64 = 0.9;
-const DECAY_OF_SQUARES: f64 = 0.999;
-const SMALL: f64 = 1e-8;
-
-/// Adam's moments.
-#[derive(Debug, Default)]
-struct Adam {
-    steps: i32,
-    means: Vec<f64>,
-    squares: Vec<f64>,
-}
-
-impl Adam {
-    fn ascend(&mut self, rate: f64, gradient: &[f32], point: &mut [f32]) {
-        self.steps = self.steps.saturating_add(1);
-        self.means.resize(point.len(), 0.0);
-        self.squares.resize(point.len(), 0.0);
-        let moments = self.means.iter_mut().zip(&mut self.squares);
-        for ((x, &g), (mean, square)) in point.iter_mut().zip(gradient).zip(moments) {
-            let g = f64::from(g);
-            *mean = DECAY_OF_MEAN * *mean + (1.0 - DECAY_OF_MEAN) * g;
-            *square = DECAY_OF_SQUARES * *square + (1.0 - DECAY_OF_SQUARES) * g * g;
-            let mean = *mean / (1.0 - DECAY_OF_MEAN.powi(self.steps));
-            let square = *square / (1.0 - DECAY_OF_SQUARES.powi(self.steps));
-            *x = (f64::from(*x) + rate * mean / (square.sqrt() + SMALL)) as f32;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Against a constant gradient both moments are unbiased from the start: every step is the rate, whatever the scale.
-    #[test]
-    #[expect(clippy::float_cmp, reason = "what does not move is exactly where it was")]
-    fn steps_along_a_constant_gradient_have_the_rate() {
-        let mut adam = Adam::default();
-        let mut point = [0.0, 0.0, 0.5];
-        for step in 1..=50 {
-            adam.ascend(0.01, &[1e-3, -40.0, 0.0], &mut point);
-            let expected = 0.01 * step as f32;
-            assert!((point[0] - expected).abs() < 1e-4 && (point[1] + expected).abs() < 1e-4);
-        }
-        assert_eq!(point[2], 0.5);
     }
 }

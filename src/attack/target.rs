@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::Family;
 use super::access::{Access, Decides, Gradient, Scores};
 use super::any::Resume;
+use super::starts::Starts;
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::goal::Aim;
@@ -37,8 +38,27 @@ pub struct Session<'a> {
     pub seed: u64,
     /// Forward and backward passes allowed per sample; unlimited when none.
     pub query_limit: Option<u64>,
+    /// Points from which an attack that only sees decisions may start.
+    pub starts: Starts<'a>,
+    /// By how much logits must be beyond success to count as one. Infinite: nothing does, so that no attack stops early,
+    /// and the point furthest beyond is kept.
+    pub confidence: f32,
     /// The flag that stops the run.
     pub cancel: Cancel,
+}
+
+impl<'a> Session<'a> {
+    /// A session with seed 0, no query limit, no points to start from and confidence 0.
+    #[must_use]
+    pub fn new(model: &'a dyn Classifier, threat: &'a Threat) -> Self {
+        let (starts, cancel) = (Starts::default(), Cancel::default());
+        Self { model, threat, seed: 0, query_limit: None, starts, confidence: 0.0, cancel }
+    }
+
+    /// Whether logits count as success.
+    fn is_met(&self, aim: Aim, logits: &[f32]) -> bool {
+        aim.is_met(logits) && aim.margin(logits) <= -self.confidence
+    }
 }
 
 /// What an attack did to one sample.
@@ -282,6 +302,19 @@ impl<'a, A: Access> Target<'a, A> {
         outcome.non_finite.is_none() && outcome.queries().saturating_add(cost) <= self.limit()
     }
 
+    /// The queries that a slot has left; none once its logits have not been finite.
+    pub(super) fn left(&self, slot: usize) -> u64 {
+        let spent = self.outcomes[slot].queries();
+        if self.is_closed(slot) { 0 } else { self.limit().saturating_sub(spent) }
+    }
+
+    /// The `count` points of the session's that are nearest to a slot's clean input in L2 and may meet its aim, nearest
+    /// first.
+    #[must_use]
+    pub fn starts(&self, slot: usize, count: usize) -> Vec<&'a [f32]> {
+        self.session.starts.nearest(self.clean(slot), self.aim(slot), count)
+    }
+
     /// Whether a slot's logits were not finite.
     #[must_use]
     pub fn is_closed(&self, slot: usize) -> bool {
@@ -380,7 +413,7 @@ impl<'a, A: Access> Target<'a, A> {
                 continue;
             }
             let aim = self.aim(slot);
-            let (mut success, margin) = (aim.is_met(logits), aim.margin(logits));
+            let (mut success, margin) = (self.session.is_met(aim, logits), aim.margin(logits));
             let known = &self.outcomes[slot];
             let nearer_boundary = known.point.is_none() || margin < known.margin;
             if !success && (known.success || !nearer_boundary) {
@@ -413,7 +446,7 @@ impl<'a, A: Access> Target<'a, A> {
         let row = Batch { inputs: point, samples: &[sample.id] };
         model.logits_alone(row, &mut self.alone)?;
         self.expect_answer("logits", self.alone.len(), self.classes())?;
-        Ok(self.alone.iter().all(|z| z.is_finite()) && sample.aim.is_met(&self.alone))
+        Ok(self.alone.iter().all(|z| z.is_finite()) && self.session.is_met(sample.aim, &self.alone))
     }
 }
 
@@ -464,7 +497,8 @@ impl<A: Decides> Target<'_, A> {
         let mut logits = std::mem::take(&mut self.scratch);
         self.forward(slots, points, &mut logits)?;
         let rows = logits.chunks_exact(self.classes());
-        let met = slots.iter().zip(rows).map(|(&slot, row)| self.aim(slot).is_met(row)).collect();
+        let met = slots.iter().zip(rows);
+        let met = met.map(|(&slot, row)| self.session.is_met(self.aim(slot), row)).collect();
         self.scratch = logits;
         Ok(met)
     }

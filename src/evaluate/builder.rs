@@ -9,7 +9,7 @@ use super::masking::Probe;
 use super::results::{DataInfo, Fate, Results};
 use super::scheduler::{Aimed, Samples, Scheduler};
 use super::{aims, clean, validate, warnings};
-use crate::attack::{Access, AnyAttack, Gradient, expect_norm};
+use crate::attack::{Access, AnyAttack, Gradient, Starts, expect_norm};
 use crate::cancel::Cancel;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
@@ -196,6 +196,7 @@ impl<'a> Evaluation<'a> {
             seed: self.seed,
             batch: self.batch.unwrap_or_else(|| self.model.preferred_batch().max(1)),
             query_limit: self.query_limit,
+            starts: Starts { points: data.values(), labels: data.labels(), ids: data.ids() },
             cancel: &self.cancel,
             observer: self.observer,
         };

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::events::{Observer, RowDone, UnitDone};
 use super::judge::Judge;
 use super::results::{Adversarial, Attempt, Clean, Fate, Row};
-use crate::attack::{AnyAttack, Family, Outcome, Sample, Session};
+use crate::attack::{AnyAttack, Family, Outcome, Sample, Session, Starts};
 use crate::cancel::Cancel;
 use crate::error::Error;
 use crate::goal::{Aim, Goal};
@@ -49,6 +49,7 @@ pub(super) struct Scheduler<'a> {
     pub(super) seed: u64,
     pub(super) batch: usize,
     pub(super) query_limit: Option<u64>,
+    pub(super) starts: Starts<'a>,
     pub(super) cancel: &'a Cancel,
     pub(super) observer: &'a dyn Observer,
 }
@@ -180,11 +181,11 @@ impl Scheduler<'_> {
             return vec![Attempt::settled(Fate::Unreached); unit.len()];
         }
         let session = Session {
-            model: self.judge.model,
-            threat: aimed.threat,
             seed: self.seed,
             query_limit,
+            starts: self.starts,
             cancel: self.cancel.clone(),
+            ..Session::new(self.judge.model, aimed.threat)
         };
         let samples: Vec<_> = unit
             .iter()

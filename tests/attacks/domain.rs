@@ -217,10 +217,12 @@ const LEAST: &[(&str, f64)] = &[
     ("mi-fgsm", 0.7),
     ("noise", 0.4),
     ("simba", 0.75),
+    ("zoo", 0.75),
     ("spsa", 0.75),
     ("square", 0.45),
     ("gradient", 0.85),
     ("score", 0.9),
+    ("decision", 1.0),
 ];
 
 #[test]

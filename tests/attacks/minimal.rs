@@ -1,12 +1,28 @@
 //! Minimal-norm attacks where the smallest perturbation is known: margins that are affine in the input.
 
-use ironbound::attack::{AnyAttack, AttackSpec, Family, Fgsm, Minimal, Outcome, Sample};
+use ironbound::attack::{
+    AnyAttack, AttackSpec, Family, Fgsm, Minimal, Outcome, Sample, Session, Starts,
+};
 use ironbound::{Aim, Bounds, LossKind, Norm, Threat, stream};
 use rand::RngExt;
 
 use crate::toy::Toy;
 
 const SLACK: f64 = 1.05;
+
+/// The multiple of the optimum that an attack is held to.
+fn slack(attack: &AttackSpec, norm: Norm) -> f64 {
+    match (norm, attack.id()) {
+        // It keeps the features that change most, not those that matter most.
+        (Norm::L0, "fmn") => 1.3,
+        // It takes those of the steepest slope, however far they can go.
+        (_, "jsma") => 1.6,
+        // Features at their bounds tell half as much.
+        (Norm::L1, "geoda") => 1.4,
+        _ if attack.access() == "decision" => 1.25,
+        _ => SLACK,
+    }
+}
 
 fn attacks() -> Vec<AttackSpec> {
     let mut all = AttackSpec::all();
@@ -102,25 +118,30 @@ fn within_a_twentieth_of_the_optimum() {
                 f64::from(weights[i].abs() * room)
             })
             .sum();
+        // A sample of the other class, where no random one is: every second feature at the bound that helps.
+        let mut other = row(4, features, 0.0, 1.0);
+        for (x, w) in other.iter_mut().zip(&weights).step_by(2) {
+            *x = f32::from(u8::from(*w < 0.0));
+        }
+        let starts = Starts { points: &other, labels: &[1], ids: &[0] };
         let gaps = if boxed { vec![0.05, 0.25 * most] } else { vec![0.7] };
         for gap in gaps {
             let model = affine_margin(weights.clone(), gap - dot(&weights, &clean), 3);
             for attack in attacks() {
+                // A million queries of 500 features take long.
+                if features > 50 && attack.access() == "score" {
+                    continue;
+                }
                 for &norm in attack.norms() {
                     let bounds = if boxed { Bounds::default() } else { Bounds::NONE };
                     // The budget plays no part.
                     let threat = Threat::new(norm, 0.0).with_bounds(bounds);
                     let aims = [Aim::untargeted(0), Aim::targeted(0, 1)];
                     let samples = aims.map(|aim| Sample { id: 3, clean: &clean, aim });
-                    let outcomes = attack.run(&model.session(&threat), &samples).unwrap();
+                    let session = Session { starts, ..model.session(&threat) };
+                    let outcomes = attack.run(&session, &samples).unwrap();
                     let best = optimum(norm, &weights, &clean, gap, boxed);
-                    let slack = match (norm, attack.id()) {
-                        // It keeps the features that change most, not those that matter most.
-                        (Norm::L0, "fmn") => 1.3,
-                        // It takes those of the steepest slope, however far they can go.
-                        (_, "jsma") => 1.6,
-                        _ => SLACK,
-                    };
+                    let slack = slack(&attack, norm);
                     for (outcome, aim) in outcomes.iter().zip(aims) {
                         let size = norm.size(&clean, outcome.point.as_ref().unwrap());
                         let id = attack.id();
@@ -204,7 +225,8 @@ fn masked_features_are_left_alone() {
             }
             let best = optimum(norm, &free(&weights), &free(&clean), 0.2, true);
             let case = format!("{} {norm} masked", attack.id());
-            assert_near(&case, &outcome, norm.size(&clean, point), best, SLACK);
+            let (size, slack) = (norm.size(&clean, point), slack(&attack, norm));
+            assert_near(&case, &outcome, size, best, slack);
         }
     }
 }
@@ -250,7 +272,10 @@ fn logits_that_are_not_finite_close_their_slot_only() {
         for &norm in attack.norms() {
             let model = Toy::new(1, 2, forward, |_, c| vec![c[0] - c[1]]);
             let threat = Threat::new(norm, 0.0);
-            let outcomes = attack.run(&model.session(&threat), &samples).unwrap();
+            // From there, none of the others needs a point that has no finite logits.
+            let starts = Starts { points: &[0.2], labels: &[1], ids: &[0] };
+            let session = Session { starts, ..model.session(&threat) };
+            let outcomes = attack.run(&session, &samples).unwrap();
             assert!(outcomes[1].non_finite.is_some_and(|(class, _)| class == 1));
             assert!(outcomes[0].success && outcomes[2].success, "{} {norm}", attack.id());
         }
@@ -266,7 +291,9 @@ fn flat_models_end_every_attack() {
             let threat = Threat::new(norm, 0.0);
             let samples = [Sample { id: 0, clean: &clean, aim: Aim::untargeted(0) }];
             let outcome = attack.run(&model.session(&threat), &samples).unwrap().remove(0);
-            assert!(!outcome.success && outcome.zero_gradients > 0, "{} {norm}", attack.id());
+            let sees = attack.access() != "decision";
+            assert_eq!(outcome.zero_gradients > 0, sees, "{} {norm}", attack.id());
+            assert!(!outcome.success, "{} {norm}", attack.id());
         }
     }
 }
@@ -363,7 +390,8 @@ fn bounds_of_every_kind_hold() {
             };
             let best = fab.run(&far_model.session(&threat), &samples).unwrap().remove(0);
             let best = norm.size(&clean, best.point.as_ref().unwrap());
-            assert!(outcome.success && size < SLACK * best, "{id} {norm}: {size} {best}");
+            let slack = slack(&attack, *norm);
+            assert!(outcome.success && size < slack * best, "{id} {norm}: {size} {best}");
         }
     }
 }

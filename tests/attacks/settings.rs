@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use ironbound::attack::{
-    AnyAttack, Apgd, ApgdT, AttackSpec, Fgsm, Jsma, MiFgsm, Nes, Noise, Pgd, PgdT, Simba, Spsa,
-    Square,
+    AnyAttack, Apgd, ApgdT, AttackSpec, BoundaryAttack, Fgsm, GeoDa, HopSkipJump, Jsma, MiFgsm,
+    Nes, Noise, Pgd, PgdT, Simba, Spsa, Square, Zoo,
 };
 use ironbound::{
     Bounds, Budget, Domain, Goal, LossKind, Margin, ModelInfo, Monotone, Norm, Threat,
@@ -146,6 +146,26 @@ fn parameters_out_of_range_are_named() {
         ("`steps` is 0", Box::new(Simba { steps: 0, ..Simba::default() })),
         ("`step` is 0", Box::new(Simba { step: 0.0, ..Simba::default() })),
         ("`frequencies` is 2", Box::new(Simba { frequencies: 2.0, ..Simba::default() })),
+        ("`queries` is 0", Box::new(HopSkipJump { queries: 0, ..HopSkipJump::default() })),
+        ("`points` is 0", Box::new(HopSkipJump { points: 0, ..HopSkipJump::default() })),
+        ("`starts` is 0", Box::new(HopSkipJump { starts: 0, ..HopSkipJump::default() })),
+        ("`queries` is 0", Box::new(BoundaryAttack { queries: 0, ..BoundaryAttack::default() })),
+        (
+            "`sideways` is 0",
+            Box::new(BoundaryAttack { sideways: 0.0, ..BoundaryAttack::default() }),
+        ),
+        ("`forward` is 2", Box::new(BoundaryAttack { forward: 2.0, ..BoundaryAttack::default() })),
+        ("`starts` is 0", Box::new(BoundaryAttack { starts: 0, ..BoundaryAttack::default() })),
+        ("`queries` is 0", Box::new(GeoDa { queries: 0, ..GeoDa::default() })),
+        ("`rounds` is 0", Box::new(GeoDa { rounds: 0, ..GeoDa::default() })),
+        ("`starts` is 0", Box::new(GeoDa { starts: 0, ..GeoDa::default() })),
+        ("`steps` is 0", Box::new(Zoo { steps: 0, ..Zoo::default() })),
+        ("`searches` is 0", Box::new(Zoo { searches: 0, ..Zoo::default() })),
+        ("`c` is -1", Box::new(Zoo { c: -1.0, ..Zoo::default() })),
+        ("`rate` is NaN", Box::new(Zoo { rate: f64::NAN, ..Zoo::default() })),
+        ("`coordinates` is 0", Box::new(Zoo { coordinates: 0, ..Zoo::default() })),
+        ("`delta` is 0", Box::new(Zoo { delta: 0.0, ..Zoo::default() })),
+        ("`confidence` is -1", Box::new(Zoo { confidence: -1.0, ..Zoo::default() })),
         ("`steps` is 0", Box::new(Nes { steps: 0, ..Nes::default() })),
         ("`pairs` is 0", Box::new(Nes { pairs: 0, ..Nes::default() })),
         ("`sigma` is -1", Box::new(Nes { sigma: -1.0, ..Nes::default() })),

@@ -4,9 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use ironbound::attack::Session;
-use ironbound::{
-    Aim, Batch, Cancel, Classifier, Loss, LossGradient, ModelInfo, Result, Threat, stream,
-};
+use ironbound::{Aim, Batch, Classifier, Loss, LossGradient, ModelInfo, Result, Threat, stream};
 use rand::RngExt;
 
 type Forward = Box<dyn Fn(&[f32]) -> Vec<f32> + Send + Sync>;
@@ -101,7 +99,7 @@ impl Toy {
     }
 
     pub(crate) fn session<'a>(&'a self, threat: &'a Threat) -> Session<'a> {
-        Session { model: self, threat, seed: 0, query_limit: None, cancel: Cancel::default() }
+        Session::new(self, threat)
     }
 
     /// The logits of one sample, which nobody asked for.

@@ -1,7 +1,7 @@
 //! Attacks that should lose to others: those that know less, or try less.
 
 use super::bar::{beats, surely};
-use crate::attack::{Access, Blind, Decision, Gradient, Score};
+use crate::attack::{Access, Blind, Decision, Gradient, Score, TRANSFER};
 use crate::evaluate::results::{Fate, Row};
 use crate::finding::Finding;
 use crate::threat::Threat;
@@ -114,8 +114,9 @@ fn all(row: &Row) -> Standing<'_> {
     Standing { row, attack: &row.attack, broken: row.broken() }
 }
 
+/// What asks another model is blind, but no noise.
 fn noise(row: &Row) -> Option<Standing<'_>> {
-    (row.access == Blind::NAME).then(|| all(row))
+    (row.access == Blind::NAME && row.attack != TRANSFER).then(|| all(row))
 }
 
 fn fgsm(row: &Row) -> Option<Standing<'_>> {
@@ -126,10 +127,11 @@ fn iterated(row: &Row) -> Option<Standing<'_>> {
     ["pgd", "apgd"].contains(&&row.attack[..]).then(|| all(row))
 }
 
-/// An attack by scores or decisions, or an ensemble's member, to whose credit is what those before it broke, too.
+/// An attack by scores, by decisions or on another model, or an ensemble's member, to whose credit is what those before it
+/// broke, too.
 fn black_box(row: &Row) -> Option<Standing<'_>> {
     let is_black = |access: &str| [Decision::NAME, Score::NAME].contains(&access);
-    if is_black(row.access) {
+    if is_black(row.access) || row.attack == TRANSFER {
         return Some(all(row));
     }
     let mut members = row.attempts.iter().filter_map(|a| a.adversarial.as_ref()?.member);

@@ -92,11 +92,9 @@ impl Probe<'_> {
 
     fn withstands(&self, unbounded: &Threat, index: usize) -> Result<bool> {
         let session = Session {
-            model: self.judge.model,
-            threat: unbounded,
             seed: self.seed,
-            query_limit: None,
             cancel: self.cancel.clone(),
+            ..Session::new(self.judge.model, unbounded)
         };
         let attack = Pgd {
             steps: STEPS,
