@@ -1,6 +1,7 @@
-//! The ranges of parameters.
+//! The ranges of parameters, and what an attack needs of a threat.
 
 use crate::error::{Error, Result};
+use crate::threat::Region;
 
 pub(super) fn at_least_one(field: &str, count: usize) -> Result<()> {
     if count > 0 { Ok(()) } else { Err(Error::parameter(field, count, "expected 1 or more")) }
@@ -25,4 +26,13 @@ pub(super) fn share(field: &str, value: f64) -> Result<()> {
         return Ok(());
     }
     Err(Error::parameter(field, value, "expected a number from 0 to 1"))
+}
+
+pub(super) fn bounded(region: &Region<'_>) -> Result<()> {
+    if region.is_bounded() {
+        return Ok(());
+    }
+    let expected =
+        "the attack moves towards the bounds: expected finite ones for all free features";
+    Err(Error::parameter("bounds", "infinite", expected))
 }

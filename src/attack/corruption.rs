@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Attack, Blind, Family, Target, checks};
+use super::{Attack, Blind, Family, Target, checks, family};
 use crate::corruption::{Canvas, Kind, Kinds, ParameterSet, Severities, Severity, restart};
 use crate::error::Result;
 use crate::model::ModelInfo;
@@ -81,7 +81,7 @@ impl Attack for Corruption {
     }
 
     fn norms(&self) -> &'static [Norm] {
-        &[Norm::L0, Norm::L1, Norm::L2, Norm::Linf]
+        family::ANY_NORM
     }
 
     fn validate(&self) -> Result<()> {

@@ -19,6 +19,9 @@ pub enum Family {
 /// The norms of an attack that names none.
 pub(super) const NORMS: &[Norm] = &[Norm::L1, Norm::L2, Norm::Linf];
 
+/// The norms of an attack whose points no ball shapes: all.
+pub(super) const ANY_NORM: &[Norm] = &[Norm::L0, Norm::L1, Norm::L2, Norm::Linf];
+
 /// Checks that an attack works in a norm.
 ///
 /// # Errors

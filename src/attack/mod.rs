@@ -8,9 +8,11 @@ mod apgd_t;
 mod ascent;
 mod auto_ascent;
 mod auto_attack;
+mod blended_noise;
 mod boundary;
 mod boundary_attack;
 mod checks;
+mod contrast_reduction;
 mod corruption;
 mod cw;
 mod ddn;
@@ -27,6 +29,7 @@ mod fmn;
 mod geo_da;
 mod hop_skip_jump;
 mod inquiry;
+mod inversion;
 mod jsma;
 mod kernel;
 mod mi_fgsm;
@@ -36,11 +39,13 @@ mod noise;
 mod odi;
 mod pace;
 mod packed;
+mod path;
 mod pgd;
 mod pgd_t;
 mod ranks;
 mod rows;
 mod saliency;
+mod salt_and_pepper;
 mod schedule;
 mod sigma_zero;
 mod simba;
@@ -61,7 +66,9 @@ pub use any::AnyAttack;
 pub use apgd::Apgd;
 pub use apgd_t::ApgdT;
 pub use auto_attack::{AutoAttack, Version};
+pub use blended_noise::BlendedNoise;
 pub use boundary_attack::BoundaryAttack;
+pub use contrast_reduction::ContrastReduction;
 pub use corruption::Corruption;
 pub use cw::Cw;
 pub use ddn::Ddn;
@@ -75,6 +82,7 @@ pub use fgsm::Fgsm;
 pub use fmn::Fmn;
 pub use geo_da::GeoDa;
 pub use hop_skip_jump::HopSkipJump;
+pub use inversion::Inversion;
 pub use jsma::{Direction, Jsma};
 pub use kernel::Kernel;
 pub use mi_fgsm::MiFgsm;
@@ -83,6 +91,7 @@ pub use nes::Nes;
 pub use noise::{Noise, NoiseKind};
 pub use pgd::Pgd;
 pub use pgd_t::PgdT;
+pub use salt_and_pepper::SaltAndPepper;
 pub use sigma_zero::SigmaZero;
 pub use simba::{Basis, Simba};
 pub use spsa::Spsa;
@@ -104,7 +113,9 @@ spec::attacks! {
     "apgd" => Apgd,
     "apgd-t" => ApgdT,
     "autoattack" => AutoAttack,
+    "blended-noise" => BlendedNoise,
     "boundary" => BoundaryAttack,
+    "contrast-reduction" => ContrastReduction,
     "corruption" => Corruption,
     "cw" => Cw,
     "ddn" => Ddn,
@@ -116,6 +127,7 @@ spec::attacks! {
     "fmn" => Fmn,
     "geoda" => GeoDa,
     "hopskipjump" => HopSkipJump,
+    "inversion" => Inversion,
     "jsma" => Jsma,
     "mi-fgsm" => MiFgsm,
     "minimal" => Minimal,
@@ -123,6 +135,7 @@ spec::attacks! {
     "noise" => Noise,
     "pgd" => Pgd,
     "pgd-t" => PgdT,
+    "salt-and-pepper" => SaltAndPepper,
     "sigma-zero" => SigmaZero,
     "simba" => Simba,
     "spsa" => Spsa,

@@ -16,6 +16,7 @@ mod masking;
 mod minimal;
 mod noise;
 mod optimum;
+mod path;
 mod realise;
 mod regions;
 mod same_bits;

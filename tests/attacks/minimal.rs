@@ -6,6 +6,7 @@ use ironbound::attack::{
 use ironbound::{Aim, Bounds, LossKind, Norm, Threat, stream};
 use rand::RngExt;
 
+use crate::path::PATHS;
 use crate::toy::Toy;
 
 const SLACK: f64 = 1.05;
@@ -30,8 +31,7 @@ fn attacks() -> Vec<AttackSpec> {
     let tuned = "jsma:direction=both,max_share=1";
     let jsma = all.iter_mut().find(|attack| attack.id() == "jsma");
     *jsma.unwrap() = tuned.parse().unwrap();
-    // Corruptions are not held by the budget either, but they look for nothing.
-    all.retain(|attack| attack.family() == Family::MinimalNorm && attack.id() != "corruption");
+    all.retain(|attack| attack.family() == Family::MinimalNorm && !PATHS.contains(&attack.id()));
     assert!(all.len() >= 9, "{all:?}");
     all
 }

@@ -17,8 +17,11 @@ enum Excuse {
 
 /// Attack, norm (any, where none is given), what it is held to instead, and why.
 const EXCUSES: &[(&str, Option<Norm>, Excuse, &str)] = &[
+    ("blended-noise", None, Excuse::Free, "follows a random line"),
+    ("contrast-reduction", None, Excuse::Free, "follows one line, whatever the weights"),
     ("corruption", None, Excuse::Free, "looks for nothing"),
     ("fmn", Some(Norm::L0), Excuse::Within(1.3), "keeps what changes most, not what matters most"),
+    ("inversion", None, Excuse::Free, "proposes one point"),
     (
         "jsma",
         None,
@@ -34,6 +37,7 @@ const EXCUSES: &[(&str, Option<Norm>, Excuse, &str)] = &[
         "estimates its gradient, and the signs of small slopes worst",
     ),
     ("noise", None, Excuse::Free, "draws at random and learns nothing"),
+    ("salt-and-pepper", None, Excuse::Free, "changes random pixels"),
     ("simba", Some(Norm::L2), Excuse::Within(1.02), "takes few steps that are short enough"),
     ("spsa", Some(Norm::L1), Excuse::Within(1.15), "estimates its gradient"),
     ("spsa", Some(Norm::L2), Excuse::Within(1.1), "estimates its gradient"),
