@@ -133,6 +133,8 @@ fn wrong_settings_exit_with_2() {
         (&["--input-shape", "1,4,4"], "[1, 4, 4]"),
         (&["--straight-through", "Sign"], "`straight_through` is Sign"),
         (&["--json", "no/such/folder/report.json"], "no/such/folder/report.json: "),
+        (&["--csv", "no/such/folder/samples.csv"], "no/such/folder/samples.csv: "),
+        (&["--jsonl", "examples"], "examples: "),
         (&["--save-adversarial", "examples"], "examples: "),
     ];
     for (args, part) in cases {
@@ -178,6 +180,8 @@ fn help_and_version() {
         "--threads",
         "--batch",
         "--json",
+        "--csv",
+        "--jsonl",
         "--save-adversarial",
         "--fail-under",
         "--no-preflight",
@@ -328,7 +332,7 @@ fn the_gate_decides_at_the_largest_budget() {
 #[test]
 fn an_interrupt_leaves_a_partial_report() {
     let folder = tempfile::tempdir().unwrap();
-    let json = folder.path().join("report.json");
+    let [json, csv] = ["report.json", "samples.csv"].map(|name| folder.path().join(name));
     let mut command = Command::new(example::binary("evaluate"));
     // Hours of work, whose first budget is done at once.
     command.args([
@@ -339,7 +343,13 @@ fn an_interrupt_leaves_a_partial_report() {
         "--attack",
         "pgd:steps=1000000",
     ]);
-    command.arg("--quiet").arg("--json").arg(&json).stderr(std::process::Stdio::piped());
+    command
+        .arg("--quiet")
+        .arg("--json")
+        .arg(&json)
+        .arg("--csv")
+        .arg(&csv)
+        .stderr(std::process::Stdio::piped());
     // Interrupted too early, on a busy machine, the first row may be unfinished: wait longer, then.
     let mut report = None;
     for seconds in [1, 4, 16, 64] {
@@ -358,6 +368,7 @@ fn an_interrupt_leaves_a_partial_report() {
         }
     }
     let report = report.unwrap();
+    assert_eq!(std::fs::read_to_string(csv).unwrap(), report.to_csv());
     assert!(report.partial && report.warnings.iter().any(|w| w.code == "interrupted"));
     assert_eq!(report.attacks.len(), 4);
     assert!(

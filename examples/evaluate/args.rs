@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Parser;
 
 use crate::features::Flags;
+use crate::files::Files;
 use crate::loading::Loading;
 
 const EXAMPLES: &str = "\
@@ -93,9 +94,8 @@ pub(crate) struct Args {
     /// Samples attacked together; the result does not depend on it
     #[arg(long, value_name = "B")]
     pub(crate) batch: Option<usize>,
-    /// Write the report to this file (schema ironbound/report/1)
-    #[arg(long, value_name = "FILE")]
-    pub(crate) json: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) files: Files,
     /// Write the adversarial points to this file (x, y, prediction, sample, row, eps, distance)
     #[arg(long, value_name = "FILE.npz")]
     pub(crate) save_adversarial: Option<PathBuf>,

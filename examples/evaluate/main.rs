@@ -2,6 +2,7 @@
 
 mod args;
 mod features;
+mod files;
 mod gate;
 #[path = "../common/interrupt.rs"]
 mod interrupt;
@@ -68,7 +69,7 @@ fn run(args: &Args) -> Result<u8> {
         // A reader that went away, such as `head`, must cost neither the files nor the exit code.
         let _ = std::io::stdout().write_all(report.to_text().as_bytes());
     }
-    let saved = args.json.as_ref().map_or(Ok(()), |path| report.save(path));
+    let saved = args.files.save(&report);
     let found = args.save_adversarial.as_ref();
     found.map_or(Ok(0), |path| save_adversarial(&results, path))?;
     saved?;

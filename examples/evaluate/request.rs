@@ -49,7 +49,7 @@ pub(crate) struct Request<'a> {
 
 impl<'a> Request<'a> {
     pub(crate) fn new(args: &'a Args) -> Result<Self> {
-        for path in args.json.iter().chain(&args.save_adversarial) {
+        for path in args.files.paths().chain(&args.save_adversarial) {
             expect_folder(path)?;
         }
         let (mut options, reading) = (args.loading.model()?, args.loading.data()?);

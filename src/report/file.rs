@@ -30,3 +30,11 @@ impl Report {
         json::save(path.as_ref(), &self.to_json())
     }
 }
+
+/// Writes a rendering of a record, such as that of [`Report::to_csv`], to `path`, all of it or none.
+///
+/// # Errors
+/// [`Error::Io`](crate::Error::Io).
+pub fn save_text(path: impl AsRef<Path>, text: &str) -> Result<()> {
+    json::save(path.as_ref(), text)
+}

@@ -5,9 +5,13 @@ mod build;
 mod classes;
 mod comparison;
 mod corruptions;
+mod csv;
 mod curves;
 mod file;
+mod jsonl;
+mod names;
 mod record;
+mod samples;
 mod table;
 mod text;
 
@@ -16,7 +20,9 @@ pub use classes::{ClassDisparity, ClassRow};
 pub use comparison::{COMPARISON_SCHEMA, Comparison, ComparisonRow};
 pub use corruptions::{Baseline, CORRUPTIONS_SCHEMA, CorruptionReport, CorruptionRow};
 pub use curves::{Curve, Quantiles};
+pub use file::save_text;
 pub use record::{
     AttackRow, Broken, CleanRow, DataRecord, Distances, ModelRecord, Queries, Report, SCHEMA,
     WorstCase,
 };
+pub use samples::{Outcome, SampleRow};

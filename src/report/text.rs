@@ -1,12 +1,9 @@
 //! The record for the terminal.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use serde_json::Value;
-
 use super::curves::Quantiles;
-use super::record::{AttackRow, Distances, Report};
+use super::record::{Distances, Report};
 use super::table::write_table;
 use crate::threat::Domain;
 
@@ -126,26 +123,6 @@ impl Report {
         Ok(())
     }
 
-    /// The attack's name, with the parameters that set it apart from others of that name.
-    fn name(&self, row: &AttackRow) -> String {
-        let others: Vec<_> = self
-            .attacks
-            .iter()
-            .filter(|other| other.id == row.id)
-            .map(|other| leaves(&other.params))
-            .collect();
-        let mut apart = vec![];
-        for (pointer, value) in leaves(&row.params) {
-            let differs = |other: &Leaves<'_>| other.get(&pointer).is_some_and(|v| *v != value);
-            if others.iter().any(differs) {
-                let key = pointer.rsplit('/').next().unwrap_or_default();
-                let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-                apart.push(format!("{key}={text}"));
-            }
-        }
-        if apart.is_empty() { row.id.clone() } else { format!("{}:{}", row.id, apart.join(",")) }
-    }
-
     fn write_attacks(&self, text: &mut String) -> std::fmt::Result {
         let mut rows = vec![HEAD.map(str::to_owned)];
         for (index, case) in self.worst_case.iter().enumerate() {
@@ -207,17 +184,6 @@ pub(super) fn number(value: f64) -> String {
     let digits = 3 - value.abs().log10().floor() as i32;
     let text = format!("{value:.*}", usize::try_from(digits).unwrap_or(0));
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').into() } else { text }
-}
-
-/// The values in a tree of parameters, by their JSON pointers.
-type Leaves<'a> = BTreeMap<String, &'a Value>;
-
-fn leaves(params: &Value) -> Leaves<'_> {
-    let Some(fields) = params.as_object() else { return [(String::new(), params)].into() };
-    let of = |(key, value)| {
-        leaves(value).into_iter().map(move |(pointer, leaf)| (format!("/{key}{pointer}"), leaf))
-    };
-    fields.iter().flat_map(of).collect()
 }
 
 #[cfg(test)]

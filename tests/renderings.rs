@@ -1,0 +1,167 @@
+//! The renderings of a record, hostile names among them.
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
+mod closed;
+
+use closed::{Linear, dataset, samples};
+use ironbound::attack::AttackSpec;
+use ironbound::evaluate::Fate;
+use ironbound::report::{Outcome, Report, SampleRow};
+use ironbound::{Evaluation, Norm, Results, Threat};
+use serde_json::Value;
+
+/// What a name may hold.
+const HOSTILE: &str =
+    "<script>alert('1')</script> | \"quoted\", `ticks` \\| @all #1\nnext ]]> &amp; é";
+
+/// Three attacks, two of one name, on 20 samples from the second on; at some the logits are not finite.
+fn results() -> Results {
+    let (inputs, labels) = samples(&Linear::random(2, 6, 3), 2, 30);
+    let mut model = Linear::random(2, 6, 3);
+    model.nan_above = 0.8;
+    let data = dataset(inputs, labels, 6);
+    let run = Evaluation::new(&model, &data).seed(5).range(2, Some(20)).preflight(false);
+    let run = run.threat(Threat::new(Norm::Linf, 0.05)).threat(Threat::new(Norm::Linf, 0.3));
+    let run = ["noise:draws=2", "noise:draws=3", "fgsm"]
+        .into_iter()
+        .fold(run, |run, attack| run.attack(attack.parse::<AttackSpec>().unwrap()));
+    run.run().unwrap()
+}
+
+/// A record with hostile names wherever a name can be.
+fn hostile() -> Report {
+    let mut report = Report::new(&results());
+    report.model.path = HOSTILE.into();
+    report.data.path = HOSTILE.into();
+    report.attacks.iter_mut().for_each(|row| row.id = format!("{HOSTILE} {}", row.id));
+    report.attacks[1].params["draws"] = HOSTILE.into();
+    report.worst_case.iter_mut().for_each(|case| case.goal = HOSTILE.into());
+    report
+}
+
+/// The cells of a table, by the letter of RFC 4180.
+fn from_csv(text: &str) -> Vec<Vec<String>> {
+    let (mut rows, mut row, mut cell) = (vec![], vec![], String::new());
+    let mut quoted = false;
+    let mut letters = text.chars().peekable();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '"' if !quoted => quoted = true,
+            '"' if letters.next_if_eq(&'"').is_some() => cell.push('"'),
+            '"' => quoted = false,
+            ',' if !quoted => row.push(std::mem::take(&mut cell)),
+            '\n' if !quoted => {
+                row.push(std::mem::take(&mut cell));
+                rows.push(std::mem::take(&mut row));
+            }
+            letter => cell.push(letter),
+        }
+    }
+    assert!(row.is_empty() && cell.is_empty() && !quoted);
+    rows
+}
+
+/// The same cells from the JSON object of a row.
+fn cells(head: &[String], row: &SampleRow) -> Vec<String> {
+    let row = serde_json::to_value(row).unwrap();
+    assert_eq!(row.as_object().unwrap().len(), head.len());
+    let cell = |name: &String| match &row[name] {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        number => number.as_f64().unwrap().to_string(),
+    };
+    head.iter().map(cell).collect()
+}
+
+fn from_jsonl(text: &str) -> Vec<SampleRow> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn sample_rows_say_what_the_results_do() {
+    let results = results();
+    let report = Report::new(&results);
+    let rows = report.samples();
+    assert_eq!(rows.len(), (6 + 2) * 20);
+    let mut seen = vec![];
+    for (index, row) in results.rows.iter().enumerate() {
+        let found: Vec<_> = rows.iter().filter(|entry| entry.row == Some(index)).collect();
+        assert_eq!(found.len(), 20);
+        for (at, (entry, attempt)) in found.into_iter().zip(&row.attempts).enumerate() {
+            let outcome = match attempt.fate {
+                Fate::Robust => Outcome::Robust,
+                Fate::Wrong => Outcome::Wrong,
+                Fate::Unusable | Fate::Failed => Outcome::Error,
+                Fate::Broken => Outcome::Broken,
+                Fate::Unreached => Outcome::Unreached,
+            };
+            assert_eq!((entry.sample, entry.outcome), (at + 2, outcome));
+            assert_eq!((&entry.attack, entry.eps), (&row.attack, row.threat.budget.largest()));
+            assert_eq!(entry.label, Some(results.labels[at]));
+            assert_eq!(entry.clean_prediction, results.clean[at].prediction);
+            assert_eq!(entry.clean_confidence, results.clean[at].confidence);
+            let point = attempt.adversarial.as_ref().filter(|_| outcome == Outcome::Broken);
+            assert_eq!(entry.distance, point.map(|point| point.distance));
+            assert_eq!(entry.prediction, point.map(|point| point.prediction));
+            assert_eq!(entry.confidence, point.map(|point| point.confidence));
+            assert_eq!(entry.params.is_empty(), row.attack == "fgsm");
+            seen.push(outcome);
+        }
+    }
+    for outcome in [Outcome::Robust, Outcome::Broken, Outcome::Error] {
+        assert!(seen.contains(&outcome), "{outcome:?} is not covered");
+    }
+    // The worst case is as bad as the worst row, and as near as the nearest.
+    for entry in rows.iter().filter(|entry| entry.row.is_none()) {
+        assert_eq!(entry.attack, SampleRow::WORST_CASE);
+        let of = || rows.iter().filter(|other| other.row.is_some() && other.case == entry.case);
+        let same = || of().filter(|other| other.sample == entry.sample);
+        let broken = same().any(|other| other.outcome == Outcome::Broken);
+        assert_eq!(entry.outcome == Outcome::Broken, broken);
+        let nearest = same().filter_map(|other| other.distance).min_by(f64::total_cmp);
+        assert_eq!(entry.distance, nearest);
+    }
+}
+
+#[test]
+fn unreached_and_misclassified_samples_are_told_apart() {
+    let mut report = Report::new(&results());
+    report.clean.correct[4] = false;
+    let case = &mut report.worst_case[0];
+    case.robust[4] = false;
+    case.robust[5] = false;
+    case.unreached = vec![7];
+    // Beyond the data and before it: a file that is not ours.
+    case.errors = vec![0, 1000];
+    let rows = report.samples();
+    let of = |sample: usize| {
+        let row = |row: &&SampleRow| row.case == 0 && row.row.is_none() && row.sample == sample;
+        rows.iter().find(row).unwrap().outcome
+    };
+    assert_eq!((of(6), of(7)), (Outcome::Wrong, Outcome::Unreached));
+}
+
+#[test]
+fn csv_and_json_lines_are_read_back() {
+    for report in [Report::new(&results()), hostile()] {
+        let (rows, csv, jsonl) = (report.samples(), report.to_csv(), report.to_jsonl());
+        let table = from_csv(&csv);
+        let expected: Vec<_> = rows.iter().map(|row| cells(&table[0], row)).collect();
+        assert_eq!(table[1..], expected);
+        assert_eq!(from_jsonl(&jsonl), rows);
+        assert_eq!(jsonl.lines().count(), rows.len(), "names do not break lines");
+    }
+    let mut empty = Report::new(&results());
+    let csv = empty.to_csv();
+    let head = csv.lines().next().unwrap();
+    (empty.attacks, empty.worst_case) = (vec![], vec![]);
+    assert_eq!((empty.to_csv(), empty.to_jsonl()), (format!("{head}\n"), String::new()));
+}
+
+#[test]
+fn names_are_quoted_in_csv() {
+    let mut report = hostile();
+    report.attacks[0].id = "a,\"b\"\nc".into();
+    let csv = report.to_csv();
+    assert!(csv.contains(",0,\"a,\"\"b\"\"\nc\",,"), "{csv}");
+}
