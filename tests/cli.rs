@@ -135,6 +135,8 @@ fn wrong_settings_exit_with_2() {
         (&["--json", "no/such/folder/report.json"], "no/such/folder/report.json: "),
         (&["--csv", "no/such/folder/samples.csv"], "no/such/folder/samples.csv: "),
         (&["--jsonl", "examples"], "examples: "),
+        (&["--markdown", "no/such/folder/report.md"], "no/such/folder/report.md: "),
+        (&["--junit", "examples"], "examples: "),
         (&["--save-adversarial", "examples"], "examples: "),
     ];
     for (args, part) in cases {
@@ -182,6 +184,8 @@ fn help_and_version() {
         "--json",
         "--csv",
         "--jsonl",
+        "--markdown",
+        "--junit",
         "--save-adversarial",
         "--fail-under",
         "--no-preflight",
@@ -326,6 +330,28 @@ fn the_gate_decides_at_the_largest_budget() {
     assert_eq!(message.lines().count(), 1);
     assert_eq!(gate("0.9").0, Some(1));
     assert_eq!(gate("0"), (Some(0), String::new()));
+}
+
+/// Both gates are told, whichever fails, and exit code and files agree.
+#[test]
+fn gates_stand_in_the_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let [json, markdown, junit] = ["report.json", "report.md", "report.xml"].map(path);
+    let base = ["--limit", "20", "--eps", "0.2", "--attack", "fgsm", "--quiet"];
+    let first = evaluate(&[&base[..], &["--json", &json]].concat());
+    assert_eq!(first.status.code(), Some(0));
+    let gates = ["--baseline", &json, "--max-drop", "0", "--fail-under", "99%"];
+    let output =
+        evaluate(&[&base[..], &gates, &["--markdown", &markdown, "--junit", &junit]].concat());
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8(output.stderr).unwrap();
+    let failure = told.strip_prefix("gate failed: ").unwrap().trim_end();
+    let [markdown, junit] = [markdown, junit].map(|path| std::fs::read_to_string(path).unwrap());
+    assert!(markdown.contains(&format!("- gate `--fail-under 99.00%` **failed**: {failure}\n")));
+    assert!(markdown.contains("- gate `--max-drop 0.00%` passed\n"), "{markdown}");
+    assert!(junit.contains(&format!("<failure message=\"{failure}\"/>")), "{junit}");
+    assert!(junit.contains("tests=\"3\" failures=\"1\" errors=\"0\""), "{junit}");
 }
 
 #[cfg(unix)]

@@ -6,8 +6,9 @@ mod closed;
 use closed::{Linear, dataset, samples};
 use ironbound::attack::AttackSpec;
 use ironbound::evaluate::Fate;
-use ironbound::report::{Outcome, Report, SampleRow};
-use ironbound::{Evaluation, Norm, Results, Threat};
+use ironbound::report::{Gate, Outcome, Report, SampleRow};
+use ironbound::{Evaluation, Finding, Norm, Results, Threat};
+use roxmltree::{Document, Node};
 use serde_json::Value;
 
 /// What a name may hold.
@@ -36,7 +37,13 @@ fn hostile() -> Report {
     report.attacks.iter_mut().for_each(|row| row.id = format!("{HOSTILE} {}", row.id));
     report.attacks[1].params["draws"] = HOSTILE.into();
     report.worst_case.iter_mut().for_each(|case| case.goal = HOSTILE.into());
+    report.warnings = vec![Finding::error(HOSTILE, HOSTILE).at([HOSTILE]).remedy(HOSTILE)];
     report
+}
+
+fn gates(name: &str) -> [Gate; 2] {
+    let gate = |failure| Gate { name: name.into(), failure };
+    [gate(None), gate(Some(format!("{name} fell")))]
 }
 
 /// The cells of a table, by the letter of RFC 4180.
@@ -164,4 +171,151 @@ fn names_are_quoted_in_csv() {
     report.attacks[0].id = "a,\"b\"\nc".into();
     let csv = report.to_csv();
     assert!(csv.contains(",0,\"a,\"\"b\"\"\nc\",,"), "{csv}");
+}
+
+/// What is in code spans, and what is not.
+fn spans(line: &str) -> (Vec<String>, String) {
+    let (mut code, mut prose, mut rest) = (vec![], String::new(), line);
+    while let Some(start) = rest.find('`') {
+        if rest[..start].ends_with('\\') {
+            prose += &rest[..=start];
+            rest = &rest[start + 1..];
+            continue;
+        }
+        let fence: String = rest[start..].chars().take_while(|letter| *letter == '`').collect();
+        let after = &rest[start + fence.len()..];
+        let end = after.find(&fence).unwrap_or_else(|| panic!("{line}"));
+        prose += &rest[..start];
+        code.push(after[..end].to_owned());
+        rest = &after[end + fence.len()..];
+    }
+    (code, prose + rest)
+}
+
+#[test]
+fn markdown_keeps_names_from_acting() {
+    let mut plain = Report::new(&results());
+    plain.attacks[1].params["draws"] = 9.into();
+    let mut named = hostile();
+    named.warnings = plain.warnings.clone();
+    let count = |report: &Report| report.to_markdown(&gates("gate")).lines().count();
+    assert_eq!(count(&plain), count(&named), "names do not break lines");
+
+    let text = hostile().to_markdown(&gates(HOSTILE));
+    let shown = HOSTILE.replace('\n', " ");
+    let mut names = 0;
+    let mut columns = 0;
+    for line in text.lines().filter(|line| !line.contains("details>")) {
+        // A bar within a cell has a backslash in front, a name's own backslash included.
+        let bars = line.replace("\\|", "").matches('|').count();
+        if line.starts_with('|') {
+            assert!(columns == 0 || bars == columns, "{line}");
+            columns = bars;
+        } else {
+            columns = 0;
+        }
+        let (code, prose) = spans(line);
+        let bar = if columns > 0 { "\\|" } else { "|" };
+        names += code.iter().filter(|code| code.replace(bar, "|").contains(&shown)).count();
+        assert!(
+            !prose.contains('<') && !prose.contains("@all") && !prose.contains("#1"),
+            "{prose}"
+        );
+        let alone = |(at, _): (usize, &str)| !prose[..at].ends_with('\\');
+        assert!(!prose.match_indices('`').any(alone), "{prose}");
+    }
+    // The heading, two gates, six rows, the finding and its node, model, data, three attacks with one parameter.
+    assert_eq!(names, 1 + 2 + 6 + 2 + 2 + 3 + 1, "{text}");
+}
+
+#[test]
+fn markdown_has_the_numbers() {
+    let report = Report::new(&results());
+    let text = report.to_markdown(&gates("--fail-under 50%"));
+    let robust = 100.0 * report.worst_case[0].robust_accuracy.unwrap();
+    for part in [
+        "- gate `--fail-under 50%` passed\n",
+        "- gate `--fail-under 50%` **failed**: --fail-under 50% fell\n",
+        &format!(
+            "| linf 0.05 | {:.1} % | **{robust:.1} %** |",
+            100.0 * report.clean.accuracy.unwrap()
+        ),
+        "| linf 0.3 | `noise:draws=3` |",
+        "### Curves",
+        "`non-finite`",
+        "\"kind\":",
+        "seed 5",
+    ] {
+        assert!(text.contains(part), "{part} is missing:\n{text}");
+    }
+    let mut partial = report;
+    partial.partial = true;
+    let text = partial.to_markdown(&gates("--fail-under 50%"));
+    assert!(text.contains("**Partial**") && !text.contains("passed"), "{text}");
+}
+
+/// The test cases of a suite: name, what is amiss, why.
+fn cases<'a>(xml: &'a Document<'_>, suite: &str) -> Vec<(&'a str, &'a str, &'a str)> {
+    let root = xml.root_element();
+    let suite = root.children().find(|node| node.attribute("name") == Some(suite)).unwrap();
+    let cases: Vec<_> = suite.children().filter(|node| node.has_tag_name("testcase")).collect();
+    let row = |case: &Node<'a, '_>| {
+        let amiss = |node: &Node<'_, '_>| node.is_element() && !node.has_tag_name("system-out");
+        let amiss = case.children().find(amiss);
+        let (kind, message) = amiss
+            .map_or(("", ""), |node| (node.tag_name().name(), node.attribute("message").unwrap()));
+        (case.attribute("name").unwrap(), kind, message)
+    };
+    let rows: Vec<_> = cases.iter().map(row).collect();
+    let count = |kind: &str| rows.iter().filter(|row| row.1 == kind).count().to_string();
+    for (name, kind) in [("failures", "failure"), ("errors", "error"), ("skipped", "skipped")] {
+        assert_eq!(suite.attribute(name), Some(&*count(kind)), "{name}");
+    }
+    assert_eq!(suite.attribute("tests"), Some(&*rows.len().to_string()));
+    rows
+}
+
+#[test]
+fn junit_has_a_case_per_gate_and_attack() {
+    let mut report = Report::new(&results());
+    report.attacks[0].errors.clear();
+    let text = report.to_junit(&gates("gate"));
+    let xml = Document::parse(&text).unwrap();
+    assert_eq!(cases(&xml, "gates"), [("gate", "", ""), ("gate", "failure", "gate fell")]);
+    let attacks = cases(&xml, "attacks");
+    let told =
+        "10 of 20 samples ended in an error, and are neither robust nor broken; the first is 2";
+    assert_eq!(attacks[0], ("linf 0.05 noise:draws=2", "", ""));
+    assert_eq!(attacks[1], ("linf 0.3 noise:draws=2", "error", told));
+    assert_eq!(attacks.len(), 6);
+    let total = |name: &str| xml.root_element().attribute(name).unwrap().to_owned();
+    assert_eq!([total("tests"), total("failures"), total("errors")], ["8", "1", "5"]);
+
+    // Interrupted: no gate has been decided.
+    report.partial = true;
+    report.attacks[0].unreached = vec![3];
+    let text = report.to_junit(&gates("gate"));
+    let xml = Document::parse(&text).unwrap();
+    assert!(cases(&xml, "gates").iter().all(|case| case.1 == "skipped"));
+    assert_eq!(cases(&xml, "attacks")[0].1, "skipped");
+    // Without gates there is no suite of them.
+    let text = report.to_junit(&[]);
+    assert_eq!(
+        Document::parse(&text).unwrap().root_element().children().filter(Node::is_element).count(),
+        1
+    );
+}
+
+#[test]
+fn junit_keeps_names() {
+    let text = hostile().to_junit(&gates(HOSTILE));
+    let xml = Document::parse(&text).unwrap();
+    assert_eq!(cases(&xml, "gates")[1], (HOSTILE, "failure", &*format!("{HOSTILE} fell")));
+    assert!(cases(&xml, "attacks").iter().all(|case| case.0.contains(HOSTILE)));
+    let model = xml.descendants().find(|node| node.attribute("name") == Some("model")).unwrap();
+    assert_eq!(model.attribute("value"), Some(HOSTILE));
+    // What XML cannot hold is replaced.
+    let text = hostile().to_junit(&gates("\u{0}\u{1b}[31m\u{ffff}\tx"));
+    let xml = Document::parse(&text).unwrap();
+    assert_eq!(cases(&xml, "gates")[0].0, "\u{fffd}\u{fffd}[31m\u{fffd}\tx");
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use ironbound::Result;
-use ironbound::report::{Report, save_text};
+use ironbound::report::{Gate, Report, save_text};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Files {
@@ -16,19 +16,27 @@ pub(crate) struct Files {
     /// The same as JSON Lines
     #[arg(long, value_name = "FILE")]
     jsonl: Option<PathBuf>,
+    /// Write the report to this file as Markdown, such as for a pull request
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<PathBuf>,
+    /// Write JUnit XML to this file: a test case per gate and attack
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
 }
 
 impl Files {
     pub(crate) fn paths(&self) -> impl Iterator<Item = &PathBuf> {
-        [&self.json, &self.csv, &self.jsonl].into_iter().flatten()
+        [&self.json, &self.csv, &self.jsonl, &self.markdown, &self.junit].into_iter().flatten()
     }
 
     /// Writes all that can be written, and says what could not.
-    pub(crate) fn save(&self, report: &Report) -> Result<()> {
+    pub(crate) fn save(&self, report: &Report, gates: &[Gate]) -> Result<()> {
         let saved = [
             save(self.json.as_deref(), || report.to_json()),
             save(self.csv.as_deref(), || report.to_csv()),
             save(self.jsonl.as_deref(), || report.to_jsonl()),
+            save(self.markdown.as_deref(), || report.to_markdown(gates)),
+            save(self.junit.as_deref(), || report.to_junit(gates)),
         ];
         saved.into_iter().collect()
     }

@@ -3,7 +3,7 @@
 mod args;
 mod features;
 mod files;
-mod gate;
+mod gates;
 #[path = "../common/interrupt.rs"]
 mod interrupt;
 #[path = "../common/loading.rs"]
@@ -50,7 +50,7 @@ fn run(args: &Args) -> Result<u8> {
     for threat in request.threats(model.features())? {
         evaluation = evaluation.threat(threat);
     }
-    for attack in request.attacks {
+    for attack in request.attacks.clone() {
         evaluation = match &surrogate {
             Some(other) => evaluation.attack(Transfer::new(Arc::clone(other), attack)),
             None => evaluation.attack(attack),
@@ -69,22 +69,21 @@ fn run(args: &Args) -> Result<u8> {
         // A reader that went away, such as `head`, must cost neither the files nor the exit code.
         let _ = std::io::stdout().write_all(report.to_text().as_bytes());
     }
-    let saved = args.files.save(&report);
+    let comparison =
+        request.baseline.as_ref().map(|with| Comparison::new(&report, with)).transpose();
+    let gates = gates::judge(&request, &report, &comparison);
+    let saved = args.files.save(&report, &gates);
     let found = args.save_adversarial.as_ref();
     found.map_or(Ok(0), |path| save_adversarial(&results, path))?;
     saved?;
-    let comparison =
-        request.baseline.as_ref().map(|with| Comparison::new(&report, with)).transpose()?;
-    if let Some(comparison) = comparison.as_ref().filter(|_| !args.quiet) {
+    if let Some(comparison) = comparison?.filter(|_| !args.quiet) {
         let _ = write!(std::io::stdout(), "\n{}", comparison.to_text());
     }
     if report.partial {
         eprintln!("interrupted: the report holds what was finished");
         return Ok(shell::INTERRUPTED);
     }
-    let drop = || reports::drop(comparison.as_ref()?, request.max_drop?);
-    let low = request.fail_under.and_then(|least| gate::failure(&report, least));
-    match low.or_else(drop) {
+    match gates.iter().find_map(|gate| gate.failure.as_ref()) {
         Some(failure) => {
             eprintln!("gate failed: {failure}");
             Ok(shell::FAILED)

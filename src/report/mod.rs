@@ -8,7 +8,10 @@ mod corruptions;
 mod csv;
 mod curves;
 mod file;
+mod gate;
 mod jsonl;
+mod junit;
+mod markdown;
 mod names;
 mod record;
 mod samples;
@@ -21,6 +24,7 @@ pub use comparison::{COMPARISON_SCHEMA, Comparison, ComparisonRow};
 pub use corruptions::{Baseline, CORRUPTIONS_SCHEMA, CorruptionReport, CorruptionRow};
 pub use curves::{Curve, Quantiles};
 pub use file::save_text;
+pub use gate::Gate;
 pub use record::{
     AttackRow, Broken, CleanRow, DataRecord, Distances, ModelRecord, Queries, Report, SCHEMA,
     WorstCase,

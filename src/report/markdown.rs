@@ -1,0 +1,220 @@
+//! The record for a pull request.
+
+mod escape;
+
+use std::fmt::Write;
+
+use super::curves::Curve;
+use super::gate::Gate;
+use super::record::{AttackRow, DataRecord, ModelRecord, Report, WorstCase};
+use super::text::{chance, interval, number, percent};
+use crate::finding::{Finding, Severity};
+use escape::{cell, code, prose};
+
+impl Report {
+    /// The record as Markdown with the tables of GitHub and GitLab: the gates, the worst case per threat, every attack,
+    /// curves and worst classes, warnings, and folded away how it was run. Names stay names, whatever they hold.
+    #[must_use]
+    pub fn to_markdown(&self, gates: &[Gate]) -> String {
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        let _ = self.write_markdown(&mut text, gates);
+        text
+    }
+
+    fn write_markdown(&self, text: &mut String, gates: &[Gate]) -> std::fmt::Result {
+        writeln!(text, "## Robustness of {}\n", code(&self.model.path))?;
+        if self.partial {
+            writeln!(
+                text,
+                "**Partial**: the run was interrupted; shares are of the finished samples, and gates are open.\n"
+            )?;
+        } else {
+            write_list(text, gates.iter().map(gate))?;
+        }
+        let head = ["threat", "clean", "robust", "95 % interval"];
+        write_table(text, head, 1, self.worst_case.iter().map(|case| self.headline(case)))?;
+        let DataRecord { samples, .. } = self.data;
+        writeln!(
+            text,
+            "Robust: classified correctly, and not broken by any attack, of all {samples} samples. It is an upper bound: a \
+             stronger attack may break more.\n"
+        )?;
+        if !self.attacks.is_empty() {
+            writeln!(text, "### Attacks\n")?;
+            let head = [
+                "threat",
+                "attack",
+                "robust",
+                "95 % interval",
+                "success",
+                "mean dist",
+                "max dist",
+                "queries",
+            ];
+            let cases = 0..self.worst_case.len();
+            let rows =
+                cases.flat_map(|case| self.attacks.iter().filter(move |row| row.case == case));
+            write_table(text, head, 2, rows.map(|row| self.attack_cells(row)))?;
+        }
+        if !self.curves.is_empty() {
+            writeln!(text, "### Curves\n")?;
+            let head = [
+                "up to",
+                "mean robust accuracy",
+                "median distance",
+                "not broken",
+                "worst class",
+                "its robust accuracy",
+                "classes differ, p",
+            ];
+            write_table(
+                text,
+                head,
+                1,
+                self.curves.iter().filter_map(|curve| self.curve_cells(curve)),
+            )?;
+        }
+        if !self.warnings.is_empty() {
+            writeln!(text, "### Findings\n")?;
+            write_list(text, self.warnings.iter().map(finding))?;
+        }
+        writeln!(text, "<details><summary>How it was run</summary>\n")?;
+        write_list(text, self.circumstances().into_iter())?;
+        writeln!(text, "</details>")
+    }
+
+    fn headline(&self, case: &WorstCase) -> [String; 4] {
+        let robust = format!("**{}**", percent(case.robust_accuracy));
+        [threat(case), percent(self.clean.accuracy), robust, interval(case.interval)]
+    }
+
+    fn attack_cells(&self, row: &AttackRow) -> [String; 8] {
+        let queries = row.queries.forward + row.queries.backward;
+        let size = |distance: Option<f64>| distance.map_or_else(|| "-".into(), number);
+        [
+            self.worst_case.get(row.case).map_or_else(String::new, threat),
+            code(&self.name(row)),
+            percent(row.robust_accuracy),
+            interval(row.interval),
+            percent(row.success_rate),
+            size(row.distance.mean),
+            size(row.distance.max),
+            format!("{queries:.1}{}", if row.shared { " for all budgets" } else { "" }),
+        ]
+    }
+
+    fn curve_cells(&self, curve: &Curve) -> Option<[String; 7]> {
+        let case = self.worst_case.get(*curve.cases.last()?)?;
+        let of = &curve.distance;
+        let disparity = case.disparity.as_ref();
+        let worst = disparity
+            .and_then(|found| case.classes.iter().find(|row| row.class == found.worst_class));
+        let none = || "-".to_owned();
+        Some([
+            threat(case),
+            percent(curve.area),
+            of.median.map_or_else(none, number),
+            format!("{} of {}", of.censored, of.samples),
+            worst.map_or_else(none, |row| row.class.to_string()),
+            worst.map_or_else(none, |row| {
+                format!("{} {}", percent(row.robust_accuracy), interval(row.interval))
+            }),
+            disparity.map_or_else(none, |found| {
+                let rough = if found.reliable { "" } else { " (few samples: a rough figure)" };
+                prose(&chance(found.p)) + rough
+            }),
+        ])
+    }
+
+    /// All that repeating the run takes.
+    fn circumstances(&self) -> Vec<String> {
+        let ModelRecord { path, sha256, input, output, classes, options } = &self.model;
+        let mut all = vec![format!(
+            "model {}, SHA-256 {}, input {}, output {}, {classes} classes",
+            code(path),
+            code(sha256),
+            code(input),
+            code(output)
+        )];
+        if !options.is_null() {
+            all.push(format!("loaded with {}", code(&options.to_string())));
+        }
+        let DataRecord { path, sha256, samples, offset } = &self.data;
+        all.push(format!(
+            "data {}, SHA-256 {}, {samples} samples from {offset} on",
+            code(path),
+            code(sha256)
+        ));
+        let mut attacks: Vec<_> = vec![];
+        for row in &self.attacks {
+            let attack = format!("attack {} with {}", code(&row.id), code(&row.params.to_string()));
+            if !attacks.contains(&attack) {
+                attacks.push(attack);
+            }
+        }
+        all.extend(attacks);
+        all.push(format!("ironbound {}, seed {}", prose(&self.ironbound), self.seed));
+        all
+    }
+}
+
+/// A threat as a cell.
+fn threat(case: &WorstCase) -> String {
+    let name = format!("{} {}", case.norm, number(case.eps));
+    match &*case.goal {
+        "" | "untargeted" => name,
+        goal => format!("{name}, {}", prose(goal)),
+    }
+}
+
+fn gate(gate: &Gate) -> String {
+    match &gate.failure {
+        Some(failure) => format!("gate {} **failed**: {}", code(&gate.name), prose(failure)),
+        None => format!("gate {} passed", code(&gate.name)),
+    }
+}
+
+fn finding(finding: &Finding) -> String {
+    let Finding { code: name, severity, nodes, message, remedy } = finding;
+    let severity = match severity {
+        Severity::Info => severity.to_string(),
+        _ => format!("**{severity}**"),
+    };
+    let mut parts = vec![format!("{severity} {}: {}", code(name), prose(message))];
+    if !nodes.is_empty() {
+        let nodes: Vec<_> = nodes.iter().map(|node| code(node)).collect();
+        parts.push(format!("nodes {}", nodes.join(", ")));
+    }
+    if !remedy.is_empty() {
+        parts.push(format!("remedy: {}", prose(remedy)));
+    }
+    parts.join("; ")
+}
+
+fn write_list(text: &mut String, lines: impl Iterator<Item = String>) -> std::fmt::Result {
+    let length = text.len();
+    for line in lines {
+        writeln!(text, "- {line}")?;
+    }
+    if text.len() > length { writeln!(text) } else { Ok(()) }
+}
+
+/// Writes a table, the first `left` columns aligned to the left, the others to the right; none without rows.
+fn write_table<const N: usize>(
+    text: &mut String,
+    head: [&str; N],
+    left: usize,
+    rows: impl Iterator<Item = [String; N]>,
+) -> std::fmt::Result {
+    let mut rows = rows.peekable();
+    if rows.peek().is_none() {
+        return Ok(());
+    }
+    let rule: [&str; N] = std::array::from_fn(|column| if column < left { "---" } else { "--:" });
+    writeln!(text, "| {} |\n|{}|", head.join(" | "), rule.join("|"))?;
+    for row in rows {
+        writeln!(text, "| {} |", row.map(|text| cell(&text)).join(" | "))?;
+    }
+    writeln!(text)
+}
