@@ -137,6 +137,7 @@ fn wrong_settings_exit_with_2() {
         (&["--jsonl", "examples"], "examples: "),
         (&["--markdown", "no/such/folder/report.md"], "no/such/folder/report.md: "),
         (&["--junit", "examples"], "examples: "),
+        (&["--sarif", "no/such/folder/report.sarif"], "no/such/folder/report.sarif: "),
         (&["--save-adversarial", "examples"], "examples: "),
     ];
     for (args, part) in cases {
@@ -186,6 +187,7 @@ fn help_and_version() {
         "--jsonl",
         "--markdown",
         "--junit",
+        "--sarif",
         "--save-adversarial",
         "--fail-under",
         "--no-preflight",
@@ -337,21 +339,24 @@ fn the_gate_decides_at_the_largest_budget() {
 fn gates_stand_in_the_files() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-    let [json, markdown, junit] = ["report.json", "report.md", "report.xml"].map(path);
+    let [json, markdown, junit, sarif] =
+        ["report.json", "report.md", "report.xml", "report.sarif"].map(path);
     let base = ["--limit", "20", "--eps", "0.2", "--attack", "fgsm", "--quiet"];
     let first = evaluate(&[&base[..], &["--json", &json]].concat());
     assert_eq!(first.status.code(), Some(0));
     let gates = ["--baseline", &json, "--max-drop", "0", "--fail-under", "99%"];
-    let output =
-        evaluate(&[&base[..], &gates, &["--markdown", &markdown, "--junit", &junit]].concat());
+    let files = ["--markdown", &markdown, "--junit", &junit, "--sarif", &sarif];
+    let output = evaluate(&[&base[..], &gates, &files].concat());
     assert_eq!(output.status.code(), Some(1));
     let told = String::from_utf8(output.stderr).unwrap();
     let failure = told.strip_prefix("gate failed: ").unwrap().trim_end();
-    let [markdown, junit] = [markdown, junit].map(|path| std::fs::read_to_string(path).unwrap());
+    let [markdown, junit, sarif] =
+        [markdown, junit, sarif].map(|path| std::fs::read_to_string(path).unwrap());
     assert!(markdown.contains(&format!("- gate `--fail-under 99.00%` **failed**: {failure}\n")));
     assert!(markdown.contains("- gate `--max-drop 0.00%` passed\n"), "{markdown}");
     assert!(junit.contains(&format!("<failure message=\"{failure}\"/>")), "{junit}");
     assert!(junit.contains("tests=\"3\" failures=\"1\" errors=\"0\""), "{junit}");
+    assert!(sarif.contains(&format!("--fail-under 99.00%: {failure}")), "{sarif}");
 }
 
 #[cfg(unix)]

@@ -319,3 +319,72 @@ fn junit_keeps_names() {
     let xml = Document::parse(&text).unwrap();
     assert_eq!(cases(&xml, "gates")[0].0, "\u{fffd}\u{fffd}[31m\u{fffd}\tx");
 }
+
+fn sarif(report: &Report, gates: &[Gate]) -> Value {
+    serde_json::from_str(&report.to_sarif(gates)).unwrap()
+}
+
+#[test]
+fn sarif_has_a_result_per_finding_and_failed_gate() {
+    let mut report = Report::new(&results());
+    report.model.path = "models/a b.onnx".into();
+    report.warnings.push(Finding::info("one-by-one", "m").at(["conv"]).remedy("do"));
+    report.warnings.push(Finding::warning("rejected", "two {0} [a](b)"));
+    report.warnings.push(Finding::warning("rejected", "three"));
+    let log = sarif(&report, &gates("--fail-under 80%"));
+    assert_eq!(log["version"], "2.1.0");
+    let run = &log["runs"][0];
+    let rules = run["tool"]["driver"]["rules"].as_array().unwrap();
+    let results = run["results"].as_array().unwrap();
+    assert_eq!(results.len(), report.warnings.len() + 1);
+    let mut ids: Vec<_> = rules.iter().map(|rule| rule["id"].as_str().unwrap()).collect();
+    for result in results {
+        let index = result["ruleIndex"].as_u64().unwrap() as usize;
+        assert_eq!(result["ruleId"], ids[index]);
+        let place = &result["locations"][0]["physicalLocation"]["artifactLocation"];
+        assert_eq!(place["uri"], "models/a%20b.onnx");
+    }
+    for rule in rules {
+        for text in ["shortDescription", "fullDescription", "help"] {
+            assert!(rule[text]["text"].as_str().unwrap().len() > 10, "{rule}");
+        }
+    }
+    assert_eq!(run["artifacts"][0]["location"]["uri"], "models/a%20b.onnx");
+    assert_eq!(run["artifacts"][0]["hashes"]["sha-256"], report.model.sha256[..]);
+    let of = |code: &str| results.iter().find(|result| result["ruleId"] == code).unwrap();
+    assert_eq!(
+        (&of("gate")["level"], &of("non-finite")["level"]),
+        (&"error".into(), &"error".into())
+    );
+    assert_eq!(of("gate")["message"]["text"], "--fail-under 80%: --fail-under 80% fell");
+    assert_eq!(of("one-by-one")["level"], "note");
+    assert_eq!(of("one-by-one")["message"]["text"], "m\nNodes: conv\nRemedy: do");
+    assert_eq!(
+        of("one-by-one")["locations"][0]["logicalLocations"][0]["fullyQualifiedName"],
+        "conv"
+    );
+    // Neither a placeholder nor a link.
+    assert_eq!(of("rejected")["message"]["text"], "two {{0}} [a] (b)");
+    let count = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), count, "a rule per code");
+
+    report.partial = true;
+    let run = &sarif(&report, &gates("--fail-under 80%"))["runs"][0];
+    assert_eq!(run["invocations"][0]["executionSuccessful"], false);
+    assert_eq!(run["results"].as_array().unwrap().len(), report.warnings.len());
+}
+
+#[test]
+fn sarif_keeps_names() {
+    let run = &sarif(&hostile(), &gates(HOSTILE))["runs"][0];
+    let uri = run["artifacts"][0]["location"]["uri"].as_str().unwrap();
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "%-._~/".contains(letter);
+    assert!(uri.starts_with("%3Cscript%3E") && uri.chars().all(plain), "{uri}");
+    let result = &run["results"][1];
+    assert_eq!(result["ruleId"], HOSTILE);
+    assert_eq!(result["locations"][0]["logicalLocations"][0]["fullyQualifiedName"], HOSTILE);
+    let text = result["message"]["text"].as_str().unwrap();
+    assert_eq!(text, format!("{HOSTILE}\nNodes: {HOSTILE}\nRemedy: {HOSTILE}"));
+}

@@ -22,11 +22,16 @@ pub(crate) struct Files {
     /// Write JUnit XML to this file: a test case per gate and attack
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
+    /// Write the findings and the gates that failed to this file as SARIF 2.1.0
+    #[arg(long, value_name = "FILE")]
+    sarif: Option<PathBuf>,
 }
 
 impl Files {
     pub(crate) fn paths(&self) -> impl Iterator<Item = &PathBuf> {
-        [&self.json, &self.csv, &self.jsonl, &self.markdown, &self.junit].into_iter().flatten()
+        [&self.json, &self.csv, &self.jsonl, &self.markdown, &self.junit, &self.sarif]
+            .into_iter()
+            .flatten()
     }
 
     /// Writes all that can be written, and says what could not.
@@ -37,6 +42,7 @@ impl Files {
             save(self.jsonl.as_deref(), || report.to_jsonl()),
             save(self.markdown.as_deref(), || report.to_markdown(gates)),
             save(self.junit.as_deref(), || report.to_junit(gates)),
+            save(self.sarif.as_deref(), || report.to_sarif(gates)),
         ];
         saved.into_iter().collect()
     }

@@ -15,6 +15,7 @@ mod markdown;
 mod names;
 mod record;
 mod samples;
+mod sarif;
 mod table;
 mod text;
 
