@@ -249,6 +249,13 @@ fn markdown_has_the_numbers() {
         assert!(text.contains(part), "{part} is missing:\n{text}");
     }
     let mut partial = report;
+    let threat = partial.worst_case[1].threat.as_mut().unwrap();
+    threat.domain.one_hot = vec![vec![0, 1]];
+    threat.mask = Some(vec![true, true, false, false, true, true]);
+    assert!(text.contains("- perturbed samples: between 0 and 1\n"), "{text}");
+    let text = partial.to_markdown(&[]);
+    let limits = "- perturbed samples: between 0 and 1, 2 features fixed, 1 one-hot groups\n";
+    assert!(text.contains(limits), "{text}");
     partial.partial = true;
     let text = partial.to_markdown(&gates("--fail-under 50%"));
     assert!(text.contains("**Partial**") && !text.contains("passed"), "{text}");

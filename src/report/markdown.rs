@@ -9,6 +9,7 @@ use super::gate::Gate;
 use super::record::{AttackRow, DataRecord, ModelRecord, Report, WorstCase};
 use super::text::{chance, interval, number, percent};
 use crate::finding::{Finding, Severity};
+use crate::threat::{Bounds, Threat};
 use escape::{cell, code, prose};
 
 impl Report {
@@ -127,7 +128,7 @@ impl Report {
         ])
     }
 
-    /// All that repeating the run takes.
+    /// What repeating the run takes, but for what differs by feature: that is in the record.
     fn circumstances(&self) -> Vec<String> {
         let ModelRecord { path, sha256, input, output, classes, options } = &self.model;
         let mut all = vec![format!(
@@ -146,14 +147,16 @@ impl Report {
             code(path),
             code(sha256)
         ));
-        let mut attacks: Vec<_> = vec![];
-        for row in &self.attacks {
-            let attack = format!("attack {} with {}", code(&row.id), code(&row.params.to_string()));
-            if !attacks.contains(&attack) {
-                attacks.push(attack);
+        let threats = self.worst_case.iter().filter_map(|case| case.threat.as_ref());
+        let attacks = self
+            .attacks
+            .iter()
+            .map(|row| format!("attack {} with {}", code(&row.id), code(&row.params.to_string())));
+        for line in threats.map(limits).chain(attacks) {
+            if !all.contains(&line) {
+                all.push(line);
             }
         }
-        all.extend(attacks);
         all.push(format!("ironbound {}, seed {}", prose(&self.ironbound), self.seed));
         all
     }
@@ -166,6 +169,22 @@ fn threat(case: &WorstCase) -> String {
         "" | "untargeted" => name,
         goal => format!("{name}, {}", prose(goal)),
     }
+}
+
+/// What a perturbed sample must be besides near.
+fn limits(threat: &Threat) -> String {
+    let mut parts = vec![match threat.bounds {
+        Bounds::Uniform(lower, upper) => format!("between {lower} and {upper}"),
+        Bounds::PerFeature(_) => "between bounds that differ by feature".into(),
+    }];
+    if let Some(mask) = &threat.mask {
+        let fixed = mask.iter().filter(|free| !**free).count();
+        parts.push(format!("{fixed} features fixed"));
+    }
+    if !threat.domain.is_any() {
+        parts.push(threat.domain.to_string());
+    }
+    prose(&format!("perturbed samples: {}", parts.join(", ")))
 }
 
 fn gate(gate: &Gate) -> String {
