@@ -89,6 +89,16 @@ impl Bounds {
     /// No bounds.
     pub const NONE: Self = Self::Uniform(f32::NEG_INFINITY, f32::INFINITY);
 
+    /// The largest distance between the two bounds of a feature; the largest number where a feature has none.
+    pub(crate) fn width(&self) -> f64 {
+        let width = |(lower, upper): &(f32, f32)| f64::from(*upper) - f64::from(*lower);
+        let widest = match self {
+            Self::Uniform(lower, upper) => width(&(*lower, *upper)),
+            Self::PerFeature(pairs) => pairs.iter().map(width).fold(0.0, f64::max),
+        };
+        widest.min(f64::MAX)
+    }
+
     /// The pair of one feature.
     #[must_use]
     pub fn at(&self, feature: usize) -> (f32, f32) {
@@ -183,6 +193,10 @@ pub struct Threat {
     /// What the attacker wants.
     #[serde(default)]
     pub goal: Goal,
+    /// What [transformations](crate::attack::Transform) may do to a sample, in words, where those are the threat: norm and
+    /// budget are then all that bounds and mask hold. An evaluation sets it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transformation: Option<String>,
 }
 
 impl Threat {
@@ -196,6 +210,7 @@ impl Threat {
             mask: None,
             domain: Domain::ANY,
             goal: Goal::Untargeted,
+            transformation: None,
         }
     }
 
@@ -226,6 +241,12 @@ impl Threat {
     /// The same threat without a limit on the size.
     pub(crate) fn unlimited(&self) -> Self {
         Self { budget: Budget::Scalar(f64::INFINITY), ..self.clone() }
+    }
+
+    /// The threat of these transformations to the same data.
+    pub(crate) fn of_transformations(&self, ranges: String) -> Self {
+        let budget = Budget::Scalar(self.bounds.width());
+        Self { norm: Norm::Linf, budget, transformation: Some(ranges), ..self.clone() }
     }
 
     /// Whether it differs from `other` in nothing but the budget.

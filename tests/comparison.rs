@@ -87,7 +87,7 @@ fn other_attacks_are_told_and_other_threats_left_out() {
     let new = report(&model, &data, 0, "pgd:steps=2", &[0.1, 0.2]);
     let comparison = Comparison::new(&new, &old).unwrap();
     let rows: Vec<_> = comparison.rows.iter().map(|row| (row.eps, row.other_attacks)).collect();
-    assert_eq!(rows, [(0.0, false), (0.1, true)]);
+    assert_eq!(rows, [(None, false), (Some(0.1), true)]);
     assert!(comparison.to_text().contains("* attacked with other attacks"));
 }
 

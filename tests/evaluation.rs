@@ -72,7 +72,7 @@ fn assert_invariants(results: &Results, model: &Linear, inputs: &[f32]) {
             assert!(worst.robust.iter().zip(&row.robust).all(|(worst, row)| !worst || *row));
             assert!(worst.robust_accuracy <= row.robust_accuracy);
         }
-        if worst.eps == 0.0 {
+        if worst.eps == Some(0.0) {
             assert_eq!(worst.robust, report.clean.correct);
         }
     }

@@ -103,7 +103,10 @@ fn sample_rows_say_what_the_results_do() {
                 Fate::Unreached => Outcome::Unreached,
             };
             assert_eq!((entry.sample, entry.outcome), (at + 2, outcome));
-            assert_eq!((&entry.attack, entry.eps), (&row.attack, row.threat.budget.largest()));
+            assert_eq!(
+                (&entry.attack, entry.eps),
+                (&row.attack, Some(row.threat.budget.largest()))
+            );
             assert_eq!(entry.label, Some(results.labels[at]));
             assert_eq!(entry.clean_prediction, results.clean[at].prediction);
             assert_eq!(entry.clean_confidence, results.clean[at].confidence);

@@ -122,7 +122,7 @@ fn sections_follow_from_the_results() {
             let found = attempt.adversarial.as_ref().unwrap();
             let logits = model.one(&found.point);
             assert_eq!((entry.sample, entry.prediction), (*id, ironbound::argmax(&logits)));
-            assert_relative_eq!(entry.distance, found.distance);
+            assert_relative_eq!(entry.distance.unwrap(), found.distance);
             assert_relative_eq!(
                 entry.confidence,
                 softmax(&logits, entry.prediction),
@@ -133,7 +133,7 @@ fn sections_follow_from_the_results() {
     let mut smallest = vec![f64::INFINITY; n];
     for entry in report.attacks.iter().flat_map(|row| &row.broken) {
         let known: &mut f64 = &mut smallest[entry.sample - 2];
-        *known = known.min(entry.distance);
+        *known = known.min(entry.distance.unwrap());
     }
     let curve = &report.curves[0];
     assert_eq!((report.curves.len(), &curve.cases[..]), (1, &[0, 1][..]));

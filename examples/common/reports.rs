@@ -19,9 +19,10 @@ pub(crate) fn drop(comparison: &Comparison, most: f64) -> Option<String> {
         let fell = row.difference.map_or(1.0, |by| -by);
         // A share such as 2 % has no exact representation: one that is met exactly passes.
         (fell > most + 1e-12).then(|| {
-            let of = match row.norm {
-                Some(norm) => format!("worst-case robust accuracy within {norm} {}", row.eps),
-                None => "clean accuracy".into(),
+            let of = match (row.norm.zip(row.eps), &row.transformation) {
+                (Some((norm, eps)), _) => format!("worst-case robust accuracy within {norm} {eps}"),
+                (None, Some(ranges)) => format!("worst-case robust accuracy within {ranges}"),
+                (None, None) => "clean accuracy".into(),
             };
             let newly = row.newly_broken.len();
             format!(

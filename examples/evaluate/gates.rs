@@ -1,7 +1,7 @@
 //! The gates of `--fail-under` and `--max-drop`.
 
 use ironbound::Result;
-use ironbound::report::{Comparison, Gate, Report};
+use ironbound::report::{Comparison, Gate, Report, WorstCase};
 
 use crate::reports;
 use crate::request::Request;
@@ -30,8 +30,9 @@ pub(crate) fn judge(
 /// What fell below `least`, if anything did: the worst case at the largest eps of each norm.
 fn low(report: &Report, least: f64) -> Option<String> {
     report.worst_case.iter().find_map(|case| {
-        let larger = |other: f64| other > case.eps;
-        if report.worst_case.iter().any(|other| other.norm == case.norm && larger(other.eps)) {
+        // A transformation has no budget, and is its own largest one.
+        let larger = |other: &WorstCase| other.norm == case.norm && other.eps > case.eps;
+        if case.norm.is_some() && report.worst_case.iter().any(larger) {
             return None;
         }
         // An accuracy that is not known does not pass.
@@ -39,10 +40,9 @@ fn low(report: &Report, least: f64) -> Option<String> {
         // A share such as 56.6 % has no exact representation: one that is met exactly passes.
         (accuracy < least - 1e-12).then(|| {
             format!(
-                "worst-case robust accuracy {:.2} % within {} {} is below {:.2} %",
+                "worst-case robust accuracy {:.2} % within {} is below {:.2} %",
                 100.0 * accuracy,
-                case.norm,
-                case.eps,
+                case.name(),
                 100.0 * least
             )
         })

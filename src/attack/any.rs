@@ -4,7 +4,9 @@ use std::fmt::Debug;
 
 use serde::Serialize;
 
-use super::{Access, Attack, Family, Outcome, Sample, Session, Target, family};
+use super::{
+    Access, Attack, Family, Outcome, Prepared, Sample, Session, Target, Transform, family,
+};
 use crate::error::Result;
 use crate::loss::LossKind;
 use crate::model::ModelInfo;
@@ -42,6 +44,21 @@ pub trait AnyAttack: Debug + Send + Sync {
     /// The loss that it climbs; none by default, for attacks without one.
     fn loss(&self) -> Option<&LossKind> {
         None
+    }
+
+    /// What it does to samples, for a [transformation](Family::Transformation); none by default.
+    fn transform(&self) -> Option<&dyn Transform> {
+        None
+    }
+
+    /// What it makes of the session's data set, [`Session::starts`], before it attacks a sample; none by default. It is made once
+    /// per threat, and run on the samples in the place of the attack.
+    ///
+    /// # Errors
+    /// When the model cannot be run, or the run was cancelled.
+    fn prepare(&self, session: &Session<'_>) -> Result<Option<Prepared>> {
+        let _ = session;
+        Ok(None)
     }
 
     /// Checks that the attack can work on a model.
@@ -97,6 +114,14 @@ impl<T: Attack + Serialize> AnyAttack for T {
         Attack::loss(self)
     }
 
+    fn transform(&self) -> Option<&dyn Transform> {
+        Attack::transform(self)
+    }
+
+    fn prepare(&self, session: &Session<'_>) -> Result<Option<Prepared>> {
+        Attack::prepare(self, session)
+    }
+
     fn check_model(&self, model: &ModelInfo) -> Result<()> {
         Attack::check_model(self, model)
     }
@@ -128,7 +153,7 @@ impl<T: Attack + Serialize> Resume for T {
         outcomes: Vec<Outcome>,
     ) -> (Vec<Outcome>, Result<()>) {
         let mut target = Target::resume(session, name, samples, outcomes);
-        if Attack::family(self) == Family::MinimalNorm {
+        if Attack::family(self) != Family::FixedBudget {
             target.lift_budget();
         }
         let ended = family::expect_norm(self, session.threat.norm)

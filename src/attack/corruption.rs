@@ -2,19 +2,23 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Attack, Blind, Family, Target, checks, family};
+use super::transform::{self, Changes, Subject, Transform};
+use super::{Attack, Decision, Family, Target, checks, family};
 use crate::corruption::{Canvas, Kind, Kinds, ParameterSet, Severities, Severity, restart};
 use crate::error::Result;
 use crate::model::ModelInfo;
 use crate::norm::Norm;
 use crate::threat::Bounds;
 
+/// The name in the table.
+const ID: &str = "corruption";
+
 /// The 15 common [corruptions](crate::corruption) of images; the worst of those asked for, sample by sample.
 ///
 /// # Threat model
-/// No access: images are corrupted without an answer. What is corrupted is not held by a ball: a corruption counts under
-/// every budget that holds its change, and an eps as large as the distance of the bounds (1 in linf, for images in [0, 1])
-/// holds all of them. Black and white are the bounds, which must be finite. Any norm. Untargeted and targeted.
+/// Access to the decision, by which it knows when to stop. No ball holds what is corrupted: norm and budget play no part, and
+/// the report has one row and one worst case for all budgets. Black and white are the bounds, which must be finite. Untargeted
+/// and targeted.
 ///
 /// # Shapes
 /// Images: see [`Canvas`]. With a mask, only free features are corrupted.
@@ -23,7 +27,7 @@ use crate::threat::Bounds;
 /// All kinds at severity 3, drawn once, with the parameters for the size of the image.
 ///
 /// # Queries per sample
-/// `draws` forward for every kind and severity, whether or not one of them broke the sample: the closest success counts.
+/// At most `draws` forward for every kind and severity, until the first success.
 ///
 /// # Errors
 /// When the samples are no images or have no finite bounds, the model cannot be run, or the run was cancelled.
@@ -59,25 +63,27 @@ impl Default for Corruption {
     }
 }
 
-impl Corruption {
-    fn tries(&self) -> impl Iterator<Item = (usize, Severity, Kind)> {
-        (0..self.draws)
-            .flat_map(|draw| self.severity.list().iter().map(move |&severity| (draw, severity)))
-            .flat_map(|(draw, severity)| {
-                self.kind.list().iter().map(move |&kind| (draw, severity, kind))
-            })
-    }
+/// One corruption of a sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Corrupted {
+    /// What kind.
+    pub kind: Kind,
+    /// How severe.
+    pub severity: Severity,
+    /// The number of its random draw.
+    pub draw: usize,
 }
 
 impl Attack for Corruption {
-    type Access = Blind;
+    type Access = Decision;
 
     fn id(&self) -> &'static str {
-        "corruption"
+        ID
     }
 
     fn family(&self) -> Family {
-        Family::MinimalNorm
+        Family::Transformation
     }
 
     fn norms(&self) -> &'static [Norm] {
@@ -92,21 +98,53 @@ impl Attack for Corruption {
         Canvas::new(&model.shape, &Bounds::default(), self.parameters).map(|_| ())
     }
 
-    fn run(&self, target: &mut Target<'_, Blind>) -> Result<()> {
-        let mut slots: Vec<usize> = (0..target.len()).collect();
-        let canvas = Canvas::new(target.shape(), target.bounds(), self.parameters)?;
-        let mut points = vec![];
-        for (draw, severity, kind) in self.tries() {
-            slots.retain(|&slot| target.is_open(slot));
-            points.clear();
-            for &slot in &slots {
-                let mut stream = target.stream(slot, restart(kind, severity, draw));
-                let start = points.len();
-                points.extend(canvas.corrupt(target.clean(slot), kind, severity, &mut stream));
-                target.region(slot).project(&mut points[start..]);
+    fn transform(&self) -> Option<&dyn Transform> {
+        Some(self)
+    }
+
+    fn run(&self, target: &mut Target<'_, Decision>) -> Result<()> {
+        transform::run_all(self, target)
+    }
+}
+
+impl Changes for Corruption {
+    type Change = Corrupted;
+
+    fn ranges(&self) -> String {
+        let Self { kind, severity, draws, parameters } = self;
+        let kinds = match kind {
+            Kinds::All => "corruptions".to_owned(),
+            Kinds::One(kind) => kind.name().to_owned(),
+        };
+        let draws = if *draws > 1 { format!(", {draws} draws") } else { String::new() };
+        let set = match parameters {
+            ParameterSet::Auto => "",
+            ParameterSet::Cifar => ", cifar",
+            ParameterSet::ImageNet => ", imagenet",
+        };
+        format!("{kinds} {severity}{draws}{set}")
+    }
+
+    fn changes(&self, _: &Subject<'_>) -> Result<Vec<Corrupted>> {
+        let mut all = vec![];
+        for draw in 0..self.draws {
+            for &severity in self.severity.list() {
+                all.extend(self.kind.list().iter().map(|&kind| Corrupted { kind, severity, draw }));
             }
-            target.submit(&slots, &points)?;
         }
-        Ok(())
+        Ok(all)
+    }
+
+    fn allows(&self, _: &Subject<'_>, Corrupted { kind, severity, draw }: &Corrupted) -> bool {
+        self.kind.list().contains(kind)
+            && self.severity.list().contains(severity)
+            && *draw < self.draws
+    }
+
+    fn apply(&self, subject: &Subject<'_>, change: &Corrupted) -> Result<Vec<f32>> {
+        let Corrupted { kind, severity, draw } = *change;
+        let canvas = Canvas::new(subject.shape, subject.bounds, self.parameters)?;
+        let mut stream = subject.stream(ID, restart(kind, severity, draw));
+        Ok(canvas.corrupt(subject.clean, kind, severity, &mut stream))
     }
 }

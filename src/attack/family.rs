@@ -14,6 +14,8 @@ pub enum Family {
     /// mask only, and one run is judged at every budget. A budget per feature judges the same points, which were sought
     /// in the plain norm.
     MinimalNorm,
+    /// It [transforms](super::Transform) samples: norm and budget play no part. One run, a row and a worst case of its own.
+    Transformation,
 }
 
 /// The norms of an attack that names none.

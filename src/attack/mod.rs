@@ -39,9 +39,11 @@ mod noise;
 mod odi;
 mod pace;
 mod packed;
+mod patch;
 mod path;
 mod pgd;
 mod pgd_t;
+mod prepare;
 mod ranks;
 mod rows;
 mod saliency;
@@ -50,6 +52,7 @@ mod schedule;
 mod sigma_zero;
 mod simba;
 mod source;
+mod spatial;
 mod spec;
 mod spsa;
 mod square;
@@ -59,6 +62,8 @@ mod starts;
 mod target;
 mod trade;
 mod transfer;
+mod transform;
+mod universal;
 mod zoo;
 
 pub use access::{Access, Blind, Decision, Gradient, Score};
@@ -69,7 +74,7 @@ pub use auto_attack::{AutoAttack, Version};
 pub use blended_noise::BlendedNoise;
 pub use boundary_attack::BoundaryAttack;
 pub use contrast_reduction::ContrastReduction;
-pub use corruption::Corruption;
+pub use corruption::{Corrupted, Corruption};
 pub use cw::Cw;
 pub use ddn::Ddn;
 pub use deepfool::DeepFool;
@@ -89,17 +94,22 @@ pub use mi_fgsm::MiFgsm;
 pub use minimal::Minimal;
 pub use nes::Nes;
 pub use noise::{Noise, NoiseKind};
+pub use patch::Patch;
 pub use pgd::Pgd;
 pub use pgd_t::PgdT;
+pub use prepare::Prepared;
 pub use salt_and_pepper::SaltAndPepper;
 pub use sigma_zero::SigmaZero;
 pub use simba::{Basis, Simba};
+pub use spatial::{Pose, Spatial};
 pub use spsa::Spsa;
 pub use square::Square;
 pub use starts::Starts;
 pub use target::{Closest, Member, Outcome, Sample, Session, Target};
 pub(crate) use transfer::ID as TRANSFER;
 pub use transfer::Transfer;
+pub use transform::{Subject, Transform};
+pub use universal::Universal;
 pub use zoo::Zoo;
 
 use std::fmt::Debug;
@@ -133,13 +143,16 @@ spec::attacks! {
     "minimal" => Minimal,
     "nes" => Nes,
     "noise" => Noise,
+    "patch" => Patch,
     "pgd" => Pgd,
     "pgd-t" => PgdT,
     "salt-and-pepper" => SaltAndPepper,
     "sigma-zero" => SigmaZero,
     "simba" => Simba,
+    "spatial" => Spatial,
     "spsa" => Spsa,
     "square" => Square,
+    "universal" => Universal,
     "zoo" => Zoo,
 }
 
@@ -214,6 +227,21 @@ pub trait Attack: Debug + Send + Sync {
     /// The loss that it climbs; none by default, for attacks without one.
     fn loss(&self) -> Option<&LossKind> {
         None
+    }
+
+    /// What it does to samples, for a [transformation](Family::Transformation); none by default.
+    fn transform(&self) -> Option<&dyn Transform> {
+        None
+    }
+
+    /// What it makes of the session's data set, [`Session::starts`], before it attacks a sample; none by default. It is made once
+    /// per threat, and run on the samples in the place of the attack.
+    ///
+    /// # Errors
+    /// When the model cannot be run, or the run was cancelled.
+    fn prepare(&self, session: &Session<'_>) -> Result<Option<Prepared>> {
+        let _ = session;
+        Ok(None)
     }
 
     /// Checks that the attack can work on a model: that it has as many classes as the attack needs, and the like.

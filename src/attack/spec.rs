@@ -94,6 +94,14 @@ macro_rules! attacks {
                 self.any().loss()
             }
 
+            fn transform(&self) -> Option<&dyn Transform> {
+                self.any().transform()
+            }
+
+            fn prepare(&self, session: &Session<'_>) -> Result<Option<Prepared>> {
+                self.any().prepare(session)
+            }
+
             fn check_model(&self, model: &$crate::model::ModelInfo) -> Result<()> {
                 self.any().check_model(model)
             }

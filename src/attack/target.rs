@@ -7,6 +7,7 @@ use super::Family;
 use super::access::{Access, Decides, Gradient, Scores};
 use super::any::Resume;
 use super::starts::Starts;
+use super::transform::Subject;
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::goal::Aim;
@@ -79,8 +80,12 @@ pub struct Outcome {
     pub non_finite: Option<(usize, f32)>,
     /// The member of an ensemble that broke the sample; none where the attack itself did.
     pub member: Option<Member>,
+    /// What a [transformation](super::Family::Transformation) did to get to the point.
+    pub change: Option<serde_json::Value>,
     margin: f32,
     distance: f64,
+    /// Whether the point has not been explained yet.
+    is_new: bool,
 }
 
 /// An attack within an ensemble.
@@ -131,7 +136,7 @@ impl Outcome {
         if better && other.point.is_some() {
             (self.point, self.success) = (other.point, other.success);
             (self.margin, self.distance) = (other.margin, other.distance);
-            self.member = other.member;
+            (self.member, self.change) = (other.member, other.change);
         }
     }
 }
@@ -275,10 +280,32 @@ impl<'a, A: Access> Target<'a, A> {
         if self.unlimited { region.with_radius(Radius::Scalar(f64::INFINITY)) } else { region }
     }
 
+    /// The session's seed.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        self.session.seed
+    }
+
     /// The random stream of a slot: the same for any batch, thread or order.
     #[must_use]
     pub fn stream(&self, slot: usize, restart: usize) -> Stream {
         rng::stream(self.session.seed, self.attack, self.samples[slot].id, restart)
+    }
+
+    /// A slot's sample, to transform.
+    #[must_use]
+    pub fn subject(&self, slot: usize) -> Subject<'a> {
+        let sample = &self.samples[slot];
+        let (session, shape) = (self.session, self.shape());
+        Subject::new((sample.id, sample.clean), shape, session.threat, session.seed)
+    }
+
+    /// Says what was done to get to the point that a slot was asked about last, if it is the one to be remembered.
+    pub fn explain(&mut self, slot: usize, change: Option<serde_json::Value>) {
+        let outcome = &mut self.outcomes[slot];
+        if std::mem::take(&mut outcome.is_new) {
+            outcome.change = change;
+        }
     }
 
     /// Whether a slot met its aim at a feasible point.
@@ -434,6 +461,7 @@ impl<'a, A: Access> Target<'a, A> {
             kept.clear();
             kept.extend_from_slice(point);
             (outcome.success, outcome.margin, outcome.distance) = (success, margin, distance);
+            outcome.is_new = true;
         }
         Ok(())
     }

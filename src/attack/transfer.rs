@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::{
-    Access, AnyAttack, Blind, Family, Gradient, Outcome, Sample, Session, Target, expect_norm,
+    Access, AnyAttack, Blind, Family, Gradient, Outcome, Prepared, Sample, Session, Target,
+    Transform, expect_norm,
 };
 use crate::error::{Error, Result};
 use crate::goal::Aim;
@@ -75,7 +76,7 @@ impl<A: AnyAttack> Transfer<A> {
 
     /// Submits what was found.
     fn submit(&self, target: &mut Target<'_, Blind>, found: &[Outcome]) -> Result<()> {
-        if self.inner.family() == Family::MinimalNorm {
+        if self.inner.family() != Family::FixedBudget {
             target.lift_budget();
         }
         let (mut slots, mut points) = (vec![], vec![]);
@@ -85,7 +86,11 @@ impl<A: AnyAttack> Transfer<A> {
                 points.extend_from_slice(point);
             }
         }
-        target.submit(&slots, &points)
+        target.submit(&slots, &points)?;
+        for slot in slots {
+            target.explain(slot, found[slot].change.clone());
+        }
+        Ok(())
     }
 }
 
@@ -122,6 +127,16 @@ impl<A: AnyAttack> AnyAttack for Transfer<A> {
         self.inner.validate()
     }
 
+    fn transform(&self) -> Option<&dyn Transform> {
+        self.inner.transform()
+    }
+
+    /// What the attack inside makes of the surrogate.
+    fn prepare(&self, session: &Session<'_>) -> Result<Option<Prepared>> {
+        let elsewhere = Session { model: &*self.surrogate, ..session.clone() };
+        self.inner.prepare(&elsewhere)
+    }
+
     fn check_model(&self, model: &ModelInfo) -> Result<()> {
         let own = self.surrogate.info();
         let long = |info: &ModelInfo| -> Vec<usize> {
@@ -153,7 +168,7 @@ impl<A: AnyAttack> AnyAttack for Transfer<A> {
 
     fn attempt(&self, session: &Session<'_>, samples: &[Sample<'_>]) -> (Vec<Outcome>, Result<()>) {
         let confidence = match self.inner.family() {
-            Family::FixedBudget => f32::INFINITY,
+            Family::FixedBudget | Family::Transformation => f32::INFINITY,
             Family::MinimalNorm => 0.0,
         };
         let model = &*self.surrogate;

@@ -46,8 +46,7 @@ impl<'a> Canvas<'a> {
     pub fn new(shape: &[usize], bounds: &'a Bounds, set: ParameterSet) -> Result<Self> {
         let grid = Grid::new(shape);
         if grid.rows < 2 || grid.columns < 2 {
-            let expected =
-                "corruptions are of images: expected two axes or more that are longer than one";
+            let expected = "it takes images: expected two axes or more that are longer than one";
             return Err(Error::parameter("shape", format!("{shape:?}"), expected));
         }
         let features = shape.iter().product();
@@ -75,6 +74,42 @@ impl<'a> Canvas<'a> {
     #[must_use]
     pub fn parameters(&self) -> ParameterSet {
         if self.small { ParameterSet::Cifar } else { ParameterSet::ImageNet }
+    }
+
+    /// Rows and columns.
+    #[must_use]
+    pub fn size(&self) -> (usize, usize) {
+        (self.grid.rows, self.grid.columns)
+    }
+
+    /// Channels: three are red, green and blue.
+    #[must_use]
+    pub fn channels(&self) -> usize {
+        self.grid.channels
+    }
+
+    /// A pixel's feature in a channel, its black, and how far white is from it.
+    pub(super) fn scale(&self, row: usize, column: usize, channel: usize) -> (usize, f64, f64) {
+        let feature = self.grid.feature(row, column, channel);
+        let (lower, upper) = self.bounds.at(feature);
+        (feature, f64::from(lower), f64::from(upper) - f64::from(lower))
+    }
+
+    /// The sample, of which each pixel takes the value at a place of the image: that of its row and column by `from`, linear
+    /// between pixels, black beyond them.
+    ///
+    /// # Panics
+    /// When the sample has fewer values than the shape.
+    #[must_use]
+    pub fn warp(&self, sample: &[f32], from: impl Fn(f64, f64) -> (f64, f64)) -> Vec<f32> {
+        let mut image = self.image(sample);
+        image.map_planes(|plane| {
+            Plane::from_fn(plane.rows, plane.columns, |row, column| {
+                let (row, column) = from(row as f64, column as f64);
+                plane.between_or_black(row, column)
+            })
+        });
+        self.sample(&image, sample)
     }
 
     /// The sample, corrupted: of the same length and within the bounds. Every random draw comes from the stream.

@@ -56,20 +56,33 @@ impl Plane {
 
     /// The value at a position between pixels, linear in both directions.
     pub(super) fn between(&self, row: f64, column: f64, edge: Edge) -> f64 {
-        let (top, left) = (row.floor(), column.floor());
-        let (down, along) = (row - top, column - left);
-        let at = |row: f64, column: f64| {
-            let row = edge.index(row as isize, self.rows);
-            self.at(row, edge.index(column as isize, self.columns))
-        };
-        let upper = at(top, left) * (1.0 - along) + at(top, left + 1.0) * along;
-        let lower = at(top + 1.0, left) * (1.0 - along) + at(top + 1.0, left + 1.0) * along;
-        upper * (1.0 - down) + lower * down
+        linear(row, column, |row, column| {
+            let row = edge.index(row, self.rows);
+            self.at(row, edge.index(column, self.columns))
+        })
+    }
+
+    /// The same where all is black, 0, beyond the ends.
+    pub(super) fn between_or_black(&self, row: f64, column: f64) -> f64 {
+        linear(row, column, |row, column| {
+            let within = |at: isize, len: usize| usize::try_from(at).ok().filter(|&at| at < len);
+            let place = within(row, self.rows).zip(within(column, self.columns));
+            place.map_or(0.0, |(row, column)| self.at(row, column))
+        })
     }
 
     pub(super) fn mean(&self) -> f64 {
         self.values.iter().sum::<f64>() / self.values.len() as f64
     }
+}
+
+/// The value between four pixels.
+fn linear(row: f64, column: f64, at: impl Fn(isize, isize) -> f64) -> f64 {
+    let (down, along) = (row - row.floor(), column - column.floor());
+    let (top, left) = (row.floor() as isize, column.floor() as isize);
+    let upper = at(top, left) * (1.0 - along) + at(top, left + 1) * along;
+    let lower = at(top + 1, left) * (1.0 - along) + at(top + 1, left + 1) * along;
+    upper * (1.0 - down) + lower * down
 }
 
 /// One plane per channel, all of the same size. Three are red, green and blue; any other number are grey images, each

@@ -22,6 +22,7 @@ mod kinds;
 mod level;
 mod motion;
 mod noise;
+mod paste;
 mod pixelate;
 mod plasma;
 mod severities;
@@ -36,6 +37,7 @@ pub use canvas::Canvas;
 pub(crate) use canvas::restart;
 pub use kinds::Kinds;
 pub use level::{ParameterSet, Severity};
+pub use paste::Place;
 pub use severities::Severities;
 
 table::corruptions! {

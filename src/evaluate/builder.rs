@@ -202,8 +202,13 @@ impl<'a> Evaluation<'a> {
         };
         let mut rows = vec![];
         for series in self.by_norm(&aims) {
-            for attack in &self.attacks {
+            for attack in self.attacks.iter().filter(|attack| attack.transform().is_none()) {
                 rows.extend(scheduler.series(&**attack, &series));
+            }
+        }
+        for attack in &self.attacks {
+            for (threat, aims) in self.of_transformations(&**attack, &aims) {
+                rows.extend(scheduler.series(&**attack, &[Aimed { threat: &threat, aims }]));
             }
         }
         // A request that came when everything was done interrupted nothing.
@@ -325,6 +330,23 @@ impl<'a> Evaluation<'a> {
             known.then(|| aims::aim(&threat.goal, self.seed, id, label, logits)).flatten()
         };
         logits.iter().enumerate().map(one).collect()
+    }
+
+    /// The threats of a transformation, one for all that differ in norm and budget only; none of another attack.
+    fn of_transformations<'s>(
+        &self,
+        attack: &dyn AnyAttack,
+        aims: &'s [Vec<Option<Aim>>],
+    ) -> Vec<(Threat, &'s [Option<Aim>])> {
+        let Some(transform) = attack.transform() else { return vec![] };
+        let mut all: Vec<(Threat, &[Option<Aim>])> = vec![];
+        for (threat, aims) in self.threats.iter().zip(aims) {
+            let threat = threat.of_transformations(transform.ranges());
+            if !all.iter().any(|(known, _)| *known == threat) {
+                all.push((threat, aims));
+            }
+        }
+        all
     }
 
     /// The threats of each norm, norms in the order given, budgets ascending.

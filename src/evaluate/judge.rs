@@ -54,6 +54,7 @@ impl Judge<'_> {
             prediction: argmax(&logits),
             confidence: confidence(&logits),
             member: None,
+            change: None,
         }))
     }
 }

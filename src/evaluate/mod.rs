@@ -21,4 +21,4 @@ mod warnings;
 pub use builder::Evaluation;
 pub use corruptions::{CorruptionResults, Corruptions};
 pub use events::{Observer, Plan, RowDone, Silent, UnitDone};
-pub use results::{Adversarial, Attempt, Clean, DataInfo, Fate, Results, Row};
+pub use results::{Adversarial, Attempt, Clean, DataInfo, Fate, Passes, Results, Row};

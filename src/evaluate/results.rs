@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::attack::Member;
+use crate::attack::{Access, Gradient, Member};
 use crate::finding::Finding;
 use crate::model::ModelInfo;
 use crate::threat::Threat;
@@ -48,6 +48,8 @@ pub struct Adversarial {
     pub confidence: f64,
     /// The member of an ensemble that found it; none where the attack is none.
     pub member: Option<Member>,
+    /// What a [transformation](crate::attack::Family::Transformation) did to the sample.
+    pub change: Option<serde_json::Value>,
 }
 
 /// One sample under one attack and threat.
@@ -88,6 +90,15 @@ impl Attempt {
     }
 }
 
+/// Passes through a model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Passes {
+    /// Forward.
+    pub forward: u64,
+    /// Backward.
+    pub backward: u64,
+}
+
 /// One attack under one threat.
 #[derive(Clone, Debug)]
 pub struct Row {
@@ -102,6 +113,8 @@ pub struct Row {
     /// Whether the attack looks for the smallest perturbation: its rows under threats that differ only in the budget
     /// are judged from one run, whose queries each of them states. They must not be added up.
     pub shared: bool,
+    /// What the attack took to [prepare](crate::attack::AnyAttack::prepare), once for all samples.
+    pub preparation: Passes,
     /// One entry per sample.
     pub attempts: Vec<Attempt>,
 }
@@ -111,6 +124,13 @@ impl Row {
     #[must_use]
     pub fn broken(&self) -> usize {
         self.attempts.iter().filter(|attempt| attempt.fate == Fate::Broken).count()
+    }
+
+    /// Whether it follows the gradient at each sample, within a budget: what is one for all samples does not.
+    pub(super) fn is_white_box(&self) -> bool {
+        self.access == Gradient::NAME
+            && self.preparation == Passes::default()
+            && self.threat.transformation.is_none()
     }
 
     /// What became of each sample.

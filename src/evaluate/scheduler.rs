@@ -4,8 +4,8 @@ use rayon::prelude::*;
 
 use super::events::{Observer, RowDone, UnitDone};
 use super::judge::Judge;
-use super::results::{Adversarial, Attempt, Clean, Fate, Row};
-use crate::attack::{AnyAttack, Family, Outcome, Sample, Session, Starts};
+use super::results::{Adversarial, Attempt, Clean, Fate, Passes, Row};
+use crate::attack::{AnyAttack, Family, Outcome, Prepared, Sample, Session, Starts, Subject};
 use crate::cancel::Cancel;
 use crate::error::Error;
 use crate::goal::{Aim, Goal};
@@ -64,31 +64,48 @@ pub(super) struct Aimed<'a> {
 impl Scheduler<'_> {
     /// One attack under threats of one norm, budgets ascending.
     pub(super) fn series(&self, attack: &dyn AnyAttack, threats: &[Aimed<'_>]) -> Vec<Row> {
+        let mut preparations = vec![Passes::default(); threats.len()];
         let mut done = match attack.family() {
-            Family::FixedBudget => self.budgets(attack, threats),
+            Family::FixedBudget | Family::Transformation => {
+                self.budgets(attack, threats, &mut preparations)
+            }
             Family::MinimalNorm => self.curve(attack, threats),
         };
         // A point that holds outweighs what went wrong after it.
         let broken = done.iter_mut().flatten().filter(|a| a.fate == Fate::Broken);
         broken.for_each(|attempt| attempt.error = None);
-        let row = |(aimed, attempts): (&Aimed<'_>, _)| Row {
+        let row = |((aimed, attempts), preparation): ((&Aimed<'_>, _), _)| Row {
             attack: attack.id().into(),
             access: attack.access(),
             params: attack.params(),
             threat: aimed.threat.clone(),
             shared: attack.family() == Family::MinimalNorm,
+            preparation,
             attempts,
         };
-        threats.iter().zip(done).map(row).collect()
+        threats.iter().zip(done).zip(preparations).map(row).collect()
     }
 
-    /// A fixed-budget attack: one run per budget.
-    fn budgets(&self, attack: &dyn AnyAttack, threats: &[Aimed<'_>]) -> Vec<Vec<Attempt>> {
+    /// A fixed-budget attack: one run per budget, and what it took to prepare it.
+    fn budgets(
+        &self,
+        attack: &dyn AnyAttack,
+        threats: &[Aimed<'_>],
+        preparations: &mut [Passes],
+    ) -> Vec<Vec<Attempt>> {
         let mut done: Vec<Vec<Attempt>> = Vec::with_capacity(threats.len());
         for (at, aimed) in threats.iter().enumerate() {
             let known: Vec<_> =
                 threats[..at].iter().zip(&done).map(|(a, d)| (*a, &d[..])).collect();
-            let attempts = self.run(attack, *aimed, &known);
+            let attempts = match attack.prepare(&self.session(aimed.threat, None)) {
+                Ok(Some(Prepared { attack, forward, backward })) => {
+                    preparations[at] = Passes { forward, backward };
+                    self.run(&*attack, *aimed, &known)
+                }
+                // A run that was cancelled reaches no sample.
+                Ok(None) | Err(Error::Cancelled) => self.run(attack, *aimed, &known),
+                Err(error) => self.unprepared(*aimed, &known, &error),
+            };
             self.tell(attack, aimed.threat, &attempts);
             done.push(attempts);
         }
@@ -114,8 +131,49 @@ impl Scheduler<'_> {
         if self.cancel.is_cancelled() {
             return vec![Attempt::settled(Fate::Unreached); self.samples.len()];
         }
+        let (mut attempts, open) = self.settled(aimed, known);
+        let (norm, eps) = (aimed.threat.norm, aimed.threat.budget.largest());
+        self.observer.row_started(attack.id(), norm, eps, open.len());
+        let units: Vec<_> = open
+            .par_chunks(self.batch)
+            .map(|unit| {
+                let attempts = self.unit(attack, aimed, unit);
+                let broken = attempts.iter().filter(|a| a.fate == Fate::Broken).count();
+                let (attack, samples) = (attack.id(), unit.len());
+                self.observer.unit_done(UnitDone { attack, norm, eps, samples, broken });
+                attempts
+            })
+            .collect();
+        for (index, attempt) in open.iter().zip(units.into_iter().flatten()) {
+            attempts[*index] = attempt;
+        }
+        leave_out_unfinished_stretches(&open, &mut attempts);
+        attempts
+    }
+
+    /// An attack that could not be prepared: an error on every sample that it was to be run on.
+    fn unprepared(
+        &self,
+        aimed: Aimed<'_>,
+        known: &[(Aimed<'_>, &[Attempt])],
+        error: &Error,
+    ) -> Vec<Attempt> {
+        let (mut attempts, open) = self.settled(aimed, known);
+        for index in open {
+            let error = Some(error.to_string());
+            attempts[index] = Attempt { attacked: true, error, ..Attempt::settled(Fate::Failed) };
+        }
+        attempts
+    }
+
+    /// Every sample as it is without a run under a threat, and those that are to be attacked.
+    fn settled(
+        &self,
+        aimed: Aimed<'_>,
+        known: &[(Aimed<'_>, &[Attempt])],
+    ) -> (Vec<Attempt>, Vec<usize>) {
         let mut open = vec![];
-        let mut attempts: Vec<_> = (0..self.samples.len())
+        let attempts: Vec<_> = (0..self.samples.len())
             .map(|index| {
                 let clean = &self.clean[index];
                 if clean.prediction.is_none() {
@@ -140,23 +198,7 @@ impl Scheduler<'_> {
                 Attempt::settled(Fate::Unreached)
             })
             .collect();
-        let (norm, eps) = (aimed.threat.norm, aimed.threat.budget.largest());
-        self.observer.row_started(attack.id(), norm, eps, open.len());
-        let units: Vec<_> = open
-            .par_chunks(self.batch)
-            .map(|unit| {
-                let attempts = self.unit(attack, aimed, unit);
-                let broken = attempts.iter().filter(|a| a.fate == Fate::Broken).count();
-                let (attack, samples) = (attack.id(), unit.len());
-                self.observer.unit_done(UnitDone { attack, norm, eps, samples, broken });
-                attempts
-            })
-            .collect();
-        for (index, attempt) in open.iter().zip(units.into_iter().flatten()) {
-            attempts[*index] = attempt;
-        }
-        leave_out_unfinished_stretches(&open, &mut attempts);
-        attempts
+        (attempts, open)
     }
 
     /// Attacks the samples `unit`.
@@ -180,13 +222,7 @@ impl Scheduler<'_> {
         if self.cancel.is_cancelled() {
             return vec![Attempt::settled(Fate::Unreached); unit.len()];
         }
-        let session = Session {
-            seed: self.seed,
-            query_limit,
-            starts: self.starts,
-            cancel: self.cancel.clone(),
-            ..Session::new(self.judge.model, aimed.threat)
-        };
+        let session = self.session(aimed.threat, query_limit);
         let samples: Vec<_> = unit
             .iter()
             .map(|&(index, aim)| {
@@ -207,26 +243,46 @@ impl Scheduler<'_> {
         judged
             .map(|((&(index, sought), sample), outcome)| {
                 let sample = Sample { aim: aimed.aims[index].unwrap_or(sought), ..*sample };
-                self.settle(aimed, &sample, outcome, error.as_ref())
+                self.settle((attack, aimed), &sample, outcome, error.as_ref())
             })
             .collect()
+    }
+
+    fn session<'s>(&'s self, threat: &'s Threat, query_limit: Option<u64>) -> Session<'s> {
+        Session {
+            seed: self.seed,
+            query_limit,
+            starts: self.starts,
+            cancel: self.cancel.clone(),
+            ..Session::new(self.judge.model, threat)
+        }
     }
 
     /// Judges what an attack did to one sample, and how it ended.
     fn settle(
         &self,
-        aimed: Aimed<'_>,
+        (attack, aimed): (&dyn AnyAttack, Aimed<'_>),
         sample: &Sample<'_>,
         outcome: Outcome,
         ended: Option<&Error>,
     ) -> Attempt {
         let region = aimed.threat.region(sample.id, sample.clean);
-        let mut verdict = match outcome.point {
+        let point = match attack.transform() {
+            // Rendered anew: a point that no transformation leads to is none.
+            Some(transform) => {
+                let shape = &self.judge.model.info().shape;
+                let of = (sample.id, sample.clean);
+                let subject = Subject::new(of, shape, aimed.threat, self.seed);
+                outcome.change.as_ref().and_then(|change| transform.render(&subject, change))
+            }
+            None => outcome.point,
+        };
+        let mut verdict = match point {
             Some(point) => self.judge.verify(sample.id, region, sample.aim, point),
             None => Ok(None),
         };
         if let Ok(Some(found)) = &mut verdict {
-            found.member = outcome.member;
+            (found.member, found.change) = (outcome.member, outcome.change);
         }
         let rejected = outcome.success && !matches!(verdict, Ok(Some(_)));
         let error = match (&verdict, ended) {

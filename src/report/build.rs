@@ -4,10 +4,11 @@ use super::classes::{class_disparity, classes};
 use super::record::{
     AttackRow, Broken, CleanRow, DataRecord, ModelRecord, Queries, Report, SCHEMA, WorstCase,
 };
-use crate::evaluate::{Adversarial, Attempt, Clean, Fate, Results, Row};
+use crate::evaluate::{Adversarial, Attempt, Clean, Fate, Passes, Results, Row};
 use crate::goal::Goal;
 use crate::metrics::{Tally, expected_calibration_error, spread, wilson95, worst_case};
 use crate::model::ModelInfo;
+use crate::norm::Norm;
 use crate::threat::Threat;
 
 impl Report {
@@ -76,15 +77,16 @@ fn attack(row: &Row, threats: &[&Threat], ids: &[usize]) -> AttackRow {
     let fates = row.fates();
     let tally = Tally::of(fates.iter().copied());
     let broken = row.attempts.iter().filter(|attempt| attempt.fate == Fate::Broken);
-    let distances: Vec<f64> =
-        broken.filter_map(|a| a.adversarial.as_ref()).map(|a| a.distance).collect();
+    let sizes = broken.filter_map(|a| a.adversarial.as_ref()).map(|found| found.distance);
+    let distances: Vec<f64> = sizes.filter(|_| norm(&row.threat).is_some()).collect();
     let attacked: Vec<_> = row.attempts.iter().filter(|a| a.attacked).collect();
     let mean = |passes: u64| passes as f64 / attacked.len().max(1) as f64;
     AttackRow {
         id: row.attack.clone(),
         params: row.params.clone(),
-        norm: row.threat.norm,
-        eps: row.threat.budget.largest(),
+        norm: norm(&row.threat),
+        eps: eps(&row.threat),
+        transformation: row.threat.transformation.clone(),
         goal: goal(&row.threat.goal),
         case: threats.iter().position(|threat| **threat == row.threat).unwrap_or(0),
         robust_accuracy: tally.robust_accuracy(),
@@ -95,6 +97,10 @@ fn attack(row: &Row, threats: &[&Threat], ids: &[usize]) -> AttackRow {
             forward: mean(attacked.iter().map(|a| a.forward).sum()),
             backward: mean(attacked.iter().map(|a| a.backward).sum()),
         },
+        preparation: (row.preparation != Passes::default()).then_some(Queries {
+            forward: row.preparation.forward as f64,
+            backward: row.preparation.backward as f64,
+        }),
         shared: row.shared,
         distance: spread(&distances).into(),
         robust: robust(&fates),
@@ -102,6 +108,15 @@ fn attack(row: &Row, threats: &[&Threat], ids: &[usize]) -> AttackRow {
         errors: errors(&fates, ids),
         unreached: unreached(&fates, ids),
     }
+}
+
+/// The norm, unless transformations are the threat.
+fn norm(threat: &Threat) -> Option<Norm> {
+    threat.transformation.is_none().then_some(threat.norm)
+}
+
+fn eps(threat: &Threat) -> Option<f64> {
+    norm(threat).map(|_| threat.budget.largest())
 }
 
 /// The threats, in the order of the rows.
@@ -123,8 +138,9 @@ fn worst(threat: &Threat, results: &Results) -> WorstCase {
     let correct: Vec<_> = results.clean.iter().map(|clean| clean.correct).collect();
     let classes = classes(&fates, &results.labels, &correct);
     WorstCase {
-        norm: threat.norm,
-        eps: threat.budget.largest(),
+        norm: norm(threat),
+        eps: eps(threat),
+        transformation: threat.transformation.clone(),
         goal: goal(&threat.goal),
         threat: Some(threat.clone()),
         robust_accuracy: tally.robust_accuracy(),
@@ -141,8 +157,9 @@ fn worst(threat: &Threat, results: &Results) -> WorstCase {
 fn broken_samples(row: &Row, ids: &[usize]) -> Vec<Broken> {
     let broken = |(attempt, id): (&Attempt, &usize)| {
         let found = attempt.adversarial.as_ref().filter(|_| attempt.fate == Fate::Broken)?;
-        let Adversarial { distance, prediction, confidence, .. } = *found;
-        Some(Broken { sample: *id, distance, prediction, confidence })
+        let Adversarial { distance, prediction, confidence, ref change, .. } = *found;
+        let distance = norm(&row.threat).map(|_| distance);
+        Some(Broken { sample: *id, distance, change: change.clone(), prediction, confidence })
     };
     row.attempts.iter().zip(ids).filter_map(broken).collect()
 }

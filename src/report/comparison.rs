@@ -41,10 +41,13 @@ pub struct Comparison {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ComparisonRow {
-    /// The threat's norm; null without an attack.
+    /// The threat's norm; null without an attack, and for transformations.
     pub norm: Option<Norm>,
-    /// The budget; 0 without an attack.
-    pub eps: f64,
+    /// The budget; null without an attack, and for transformations.
+    pub eps: Option<f64>,
+    /// What transformations may do, where they are the threat.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transformation: Option<String>,
     /// The attacker's goal; empty without an attack.
     pub goal: String,
     /// Samples that both runs finished.
@@ -103,8 +106,7 @@ impl Comparison {
             held: &of.clean.correct,
             unreached: &of.clean.unreached,
         });
-        let none = Row { norm: None, eps: 0.0, goal: String::new(), other_attacks: false };
-        let mut rows = vec![none.compare(clean, &ids)];
+        let mut rows = vec![Row::default().compare(clean, &ids)];
         for case in &report.worst_case {
             let Some(same) = baseline.worst_case.iter().find(|same| is_same(case, same)) else {
                 continue;
@@ -112,8 +114,9 @@ impl Comparison {
             let sides = [(report, case), (baseline, same)];
             let attacks = sides.map(|(report, case)| attacks(report, case));
             let row = Row {
-                norm: Some(case.norm),
+                norm: case.norm,
                 eps: case.eps,
+                transformation: case.transformation.clone(),
                 goal: case.goal.clone(),
                 other_attacks: attacks[0] != attacks[1] || report.seed != baseline.seed,
             };
@@ -127,8 +130,7 @@ impl Comparison {
         if rows.len() == 1 && !report.worst_case.is_empty() {
             let of = |report: &Report| {
                 let threats = report.worst_case.iter();
-                let names = threats.map(|case| format!("{} {}", case.norm, number(case.eps)));
-                names.collect::<Vec<_>>().join(", ")
+                threats.map(WorstCase::name).collect::<Vec<_>>().join(", ")
             };
             let expected = format!(
                 "no threat in common with {}: norm, budget, goal, bounds, mask and domain must be the same",
@@ -204,10 +206,16 @@ const HEAD: [&str; 9] = [
 ];
 
 impl ComparisonRow {
+    /// "clean", the norm, or the transformation.
+    fn name(&self) -> String {
+        let norm = self.norm.map(|norm| norm.to_string());
+        self.transformation.clone().or(norm).unwrap_or_else(|| "clean".into())
+    }
+
     fn cells(&self) -> [String; HEAD.len()] {
         [
-            self.norm.map_or_else(|| "clean".into(), |norm| norm.to_string()),
-            self.norm.map_or_else(String::new, |_| number(self.eps)),
+            self.name(),
+            self.eps.map_or_else(String::new, number),
             percent(self.baseline),
             percent(self.model),
             self.difference.map_or_else(|| "-".into(), |by| format!("{:+.1}", 100.0 * by)),
@@ -234,10 +242,12 @@ impl Side<'_> {
     }
 }
 
-/// What a row is of.
+/// What a row is of; of no attack, by default.
+#[derive(Default)]
 struct Row {
     norm: Option<Norm>,
-    eps: f64,
+    eps: Option<f64>,
+    transformation: Option<String>,
     goal: String,
     other_attacks: bool,
 }
@@ -256,6 +266,7 @@ impl Row {
         ComparisonRow {
             norm: self.norm,
             eps: self.eps,
+            transformation: self.transformation,
             goal: self.goal,
             samples,
             baseline: share(paired.both + paired.lost),
@@ -272,11 +283,9 @@ impl Row {
 
 /// Whether two reports are about the same threat.
 fn is_same(case: &WorstCase, other: &WorstCase) -> bool {
-    let eps = case.eps.total_cmp(&other.eps).is_eq();
+    let name = |case: &WorstCase| (case.norm, case.eps, case.transformation.clone());
     let threats = case.threat.as_ref().zip(other.threat.as_ref());
-    (case.norm, &case.goal) == (other.norm, &other.goal)
-        && eps
-        && threats.is_none_or(|(a, b)| a == b)
+    name(case) == name(other) && case.goal == other.goal && threats.is_none_or(|(a, b)| a == b)
 }
 
 /// The attacks of a worst case, with their settings.

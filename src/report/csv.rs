@@ -4,7 +4,7 @@ use super::record::Report;
 use super::samples::SampleRow;
 
 /// The fields of [`SampleRow`].
-const HEAD: [&str; 15] = [
+const HEAD: [&str; 17] = [
     "sample",
     "label",
     "clean_prediction",
@@ -12,12 +12,14 @@ const HEAD: [&str; 15] = [
     "case",
     "norm",
     "eps",
+    "transformation",
     "goal",
     "row",
     "attack",
     "params",
     "outcome",
     "distance",
+    "change",
     "prediction",
     "confidence",
 ];
@@ -42,14 +44,16 @@ fn cells(row: SampleRow) -> [String; HEAD.len()] {
         cell(row.clean_prediction),
         cell(row.clean_confidence),
         row.case.to_string(),
-        row.norm.to_string(),
-        row.eps.to_string(),
+        cell(row.norm),
+        cell(row.eps),
+        cell(row.transformation),
         row.goal,
         cell(row.row),
         row.attack,
         row.params,
         row.outcome.to_string(),
         cell(row.distance),
+        cell(row.change),
         cell(row.prediction),
         cell(row.confidence),
     ]

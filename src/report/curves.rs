@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::record::{Report, WorstCase};
+use super::record::Report;
 use crate::metrics::{Observed, Survival, area_under_curve};
 use crate::norm::Norm;
 use crate::threat::{Budget, Threat};
@@ -59,15 +59,17 @@ impl Report {
                 None => groups.push((threat, vec![index])),
             }
         }
-        let curves = groups.into_iter().map(|(_, cases)| self.curve(cases)).collect();
+        let curve = |(threat, cases): (&Threat, _)| self.curve(threat.norm, cases);
+        let curves = groups.into_iter().map(curve).collect();
         self.curves = curves;
         self
     }
 
-    fn curve(&self, mut cases: Vec<usize>) -> Curve {
+    fn curve(&self, norm: Norm, mut cases: Vec<usize>) -> Curve {
         let case = |index: usize| &self.worst_case[index];
-        cases.sort_by(|&a, &b| case(a).eps.total_cmp(&case(b).eps));
-        let point = |&index: &usize| Some((case(index).eps, case(index).robust_accuracy?));
+        let eps = |index: usize| case(index).eps.unwrap_or(f64::INFINITY);
+        cases.sort_by(|&a, &b| eps(a).total_cmp(&eps(b)));
+        let point = |&index: &usize| Some((eps(index), case(index).robust_accuracy?));
         let points: Option<Vec<_>> = cases.iter().map(point).collect();
         let area =
             self.clean.accuracy.zip(points).and_then(|(clean, points)| {
@@ -79,9 +81,8 @@ impl Report {
             [0.1, 0.25, 0.5, 0.75, 0.9].map(|q| survival.quantile(q));
         let (samples, censored) =
             (distances.len(), distances.iter().filter(|sample| !sample.broken).count());
-        let WorstCase { norm, goal, .. } = case(cases[0]);
         let distance = Quantiles { samples, censored, q10, q25, median, q75, q90 };
-        Curve { norm: *norm, goal: goal.clone(), cases, area, distance }
+        Curve { norm, goal: case(cases[0]).goal.clone(), cases, area, distance }
     }
 
     /// Of each sample that is classified correctly and was attacked to the end under all these cases, budgets ascending: the
@@ -96,8 +97,8 @@ impl Report {
         for row in self.attacks.iter().filter(|row| cases.contains(&row.case)) {
             for broken in &row.broken {
                 let known = broken.sample.checked_sub(first).and_then(|at| nearest.get_mut(at));
-                if let Some(known) = known {
-                    *known = known.min(broken.distance);
+                if let Some((known, distance)) = known.zip(broken.distance) {
+                    *known = known.min(distance);
                 }
             }
         }
@@ -108,12 +109,13 @@ impl Report {
             if distance.is_finite() {
                 return Some(Observed { distance, broken: true });
             }
-            last.robust[index].then_some(Observed { distance: last.eps, broken: false })
+            let distance = last.eps.filter(|_| last.robust[index])?;
+            Some(Observed { distance, broken: false })
         };
         nearest.into_iter().enumerate().filter_map(observed).collect()
     }
 }
 
 fn has_one_budget(threat: &Threat) -> bool {
-    matches!(threat.budget, Budget::Scalar(_))
+    threat.transformation.is_none() && matches!(threat.budget, Budget::Scalar(_))
 }

@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 use super::gate::Gate;
 use super::record::{AttackRow, Report};
-use super::text::{interval, number, percent};
+use super::text::{interval, percent};
 
 impl Report {
     /// The record as JUnit XML, valid by Jenkins' schema: a test case per gate, which fails where the gate does, and one per
@@ -66,7 +66,7 @@ impl Report {
             let told = format!("the run was interrupted: {} are not finished", of(&row.unreached));
             Some((SKIPPED, told))
         };
-        let threat = format!("{} {}", row.norm, number(row.eps));
+        let threat = row.threat();
         let goal = if row.goal == "untargeted" { String::new() } else { format!(" {}", row.goal) };
         let output = format!(
             "robust {} {}, success {}",

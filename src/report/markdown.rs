@@ -164,7 +164,7 @@ impl Report {
 
 /// A threat as a cell.
 fn threat(case: &WorstCase) -> String {
-    let name = format!("{} {}", case.norm, number(case.eps));
+    let name = prose(&case.name());
     match &*case.goal {
         "" | "untargeted" => name,
         goal => format!("{name}, {}", prose(goal)),

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::classes::{ClassDisparity, ClassRow};
 use super::curves::Curve;
+use super::text::number;
 use crate::finding::Finding;
 use crate::metrics::Spread;
 use crate::norm::Norm;
@@ -113,10 +114,13 @@ pub struct AttackRow {
     pub id: String,
     /// All its parameters.
     pub params: serde_json::Value,
-    /// The threat's norm.
-    pub norm: Norm,
-    /// The budget, in the units of the data; the largest one when it differs by sample or feature.
-    pub eps: f64,
+    /// The threat's norm; null for transformations.
+    pub norm: Option<Norm>,
+    /// The budget, in the units of the data; the largest one when it differs by sample or feature; null for transformations.
+    pub eps: Option<f64>,
+    /// What transformations may do, where they are the threat.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transformation: Option<String>,
     /// The attacker's goal: "untargeted", "random", "least-likely", "kth-likely 2", "every-other", "class 3",
     /// "per sample".
     #[serde(default)]
@@ -134,6 +138,9 @@ pub struct AttackRow {
     pub rejected: usize,
     /// Mean number of passes per sample that was attacked under this budget.
     pub queries: Queries,
+    /// Passes that the attack took once for all samples, before it attacked the first one; null where it took none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preparation: Option<Queries>,
     /// Whether the attack looks for the smallest perturbation: the rows that differ only in `eps` are judged from one
     /// run, whose queries each of them states.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -154,13 +161,16 @@ pub struct AttackRow {
 }
 
 /// A sample that was broken, and by what.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Broken {
     /// Its index in the file.
     pub sample: usize,
-    /// The size of the perturbation, in the threat's norm.
-    pub distance: f64,
+    /// The size of the perturbation, in the threat's norm; null for transformations.
+    pub distance: Option<f64>,
+    /// What the transformation was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<serde_json::Value>,
     /// The class that the model takes the perturbed sample for.
     pub prediction: usize,
     /// How sure of it the model is: the softmax probability.
@@ -203,10 +213,13 @@ impl From<Option<Spread>> for Distances {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WorstCase {
-    /// The threat's norm.
-    pub norm: Norm,
-    /// The budget.
-    pub eps: f64,
+    /// The threat's norm; null for transformations.
+    pub norm: Option<Norm>,
+    /// The budget; null for transformations.
+    pub eps: Option<f64>,
+    /// What transformations may do, where they are the threat.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transformation: Option<String>,
     /// The attacker's goal.
     #[serde(default)]
     pub goal: String,
@@ -235,4 +248,25 @@ pub struct WorstCase {
     /// Samples (indices in the file) that some attack had not finished.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unreached: Vec<usize>,
+}
+
+impl AttackRow {
+    /// The threat in a few words, as [`WorstCase::name`] has it.
+    #[must_use]
+    pub fn threat(&self) -> String {
+        threat(self.norm, self.eps, self.transformation.as_deref())
+    }
+}
+
+impl WorstCase {
+    /// The threat in a few words: "linf 0.03137", "rotation 30 and shift 0.1071".
+    #[must_use]
+    pub fn name(&self) -> String {
+        threat(self.norm, self.eps, self.transformation.as_deref())
+    }
+}
+
+fn threat(norm: Option<Norm>, eps: Option<f64>, transformation: Option<&str>) -> String {
+    let budget = || Some(format!("{} {}", norm?, number(eps?)));
+    transformation.map(str::to_owned).or_else(budget).unwrap_or_default()
 }

@@ -21,10 +21,12 @@ pub struct SampleRow {
     pub clean_confidence: Option<f64>,
     /// Which of [`Report::worst_case`] has the threat.
     pub case: usize,
-    /// The threat's norm.
-    pub norm: Norm,
-    /// The budget.
-    pub eps: f64,
+    /// The threat's norm; none for transformations.
+    pub norm: Option<Norm>,
+    /// The budget; none for transformations.
+    pub eps: Option<f64>,
+    /// What transformations may do, where they are the threat.
+    pub transformation: Option<String>,
     /// The attacker's goal.
     pub goal: String,
     /// Which of [`Report::attacks`] it is; none for all of them together.
@@ -37,6 +39,8 @@ pub struct SampleRow {
     pub outcome: Outcome,
     /// The size of the perturbation of a broken sample, in the threat's norm; the smallest one for all attacks together.
     pub distance: Option<f64>,
+    /// What the transformation was that broke the sample, as JSON.
+    pub change: Option<String>,
     /// The class that the model takes the perturbed sample for.
     pub prediction: Option<usize>,
     /// How sure of it the model is: the softmax probability.
@@ -111,10 +115,10 @@ impl Report {
         &self,
         base: &Base<'_>,
         outcomes: &[Outcome],
-        found: &[Option<Broken>],
+        found: &[Option<&Broken>],
     ) -> Vec<SampleRow> {
         let clean = &self.clean;
-        let row = |(at, (&outcome, found)): (usize, (&Outcome, &Option<Broken>))| {
+        let row = |(at, (&outcome, found)): (usize, (&Outcome, &Option<&Broken>))| {
             let found = found.filter(|_| outcome == Outcome::Broken);
             SampleRow {
                 sample: self.data.offset + at,
@@ -124,12 +128,14 @@ impl Report {
                 case: base.index,
                 norm: base.case.norm,
                 eps: base.case.eps,
+                transformation: base.case.transformation.clone(),
                 goal: base.case.goal.clone(),
                 row: base.row,
                 attack: base.attack.into(),
                 params: base.params.clone(),
                 outcome,
-                distance: found.map(|found| found.distance),
+                distance: found.and_then(|found| found.distance),
+                change: found.and_then(|found| found.change.as_ref()).map(ToString::to_string),
                 prediction: found.map(|found| found.prediction),
                 confidence: found.map(|found| found.confidence),
             }
@@ -157,12 +163,12 @@ impl Report {
     }
 
     /// The broken samples by their place among `count` samples.
-    fn found(&self, broken: &[Broken], count: usize) -> Vec<Option<Broken>> {
+    fn found<'b>(&self, broken: &'b [Broken], count: usize) -> Vec<Option<&'b Broken>> {
         let mut found = vec![None; count];
         for entry in broken {
             let at = entry.sample.checked_sub(self.data.offset);
             if let Some(of) = at.and_then(|at| found.get_mut(at)) {
-                *of = Some(*entry);
+                *of = Some(entry);
             }
         }
         found
@@ -179,8 +185,8 @@ struct Base<'a> {
 }
 
 /// The one that takes the smaller perturbation; the first of equals.
-fn nearer(known: Option<Broken>, found: Option<Broken>) -> Option<Broken> {
-    let nearer = |a: Broken, b: Broken| if b.distance < a.distance { b } else { a };
+fn nearer<'b>(known: Option<&'b Broken>, found: Option<&'b Broken>) -> Option<&'b Broken> {
+    let nearer = |a: &'b Broken, b: &'b Broken| if b.distance < a.distance { b } else { a };
     match (known, found) {
         (Some(known), Some(found)) => Some(nearer(known, found)),
         _ => known.or(found),

@@ -91,7 +91,7 @@ impl Report {
             let Some(case) = curve.cases.last().and_then(|&last| self.worst_case.get(last)) else {
                 continue;
             };
-            let (norm, eps) = (curve.norm, number(case.eps));
+            let (norm, eps) = (curve.norm, case.eps.map_or_else(String::new, number));
             let Quantiles { samples, censored, median, .. } = curve.distance;
             let half = match median {
                 Some(median) => {
@@ -127,7 +127,11 @@ impl Report {
         let mut rows = vec![HEAD.map(str::to_owned)];
         for (index, case) in self.worst_case.iter().enumerate() {
             let attacks = self.attacks.iter().filter(|attack| attack.case == index);
-            let (norm, eps) = (case.norm.to_string(), number(case.eps));
+            let norm = match &case.transformation {
+                Some(transformation) => transformation.clone(),
+                None => case.norm.map_or_else(String::new, |norm| norm.to_string()),
+            };
+            let eps = case.eps.map_or_else(String::new, number);
             for row in attacks {
                 let Distances { mean, max, .. } = row.distance;
                 rows.push([

@@ -14,7 +14,8 @@ const HEAD: &str = "\
 
 What `--attack` takes, `NAME:parameter=value,...`, with the parameters at their defaults. *Access* is all that an attack may
 ask: `blind` nothing, `decision` whether a point is a success, `score` the logits, `gradient` gradients as well. One that looks
-for the *smallest* perturbation runs once and is judged at every budget; the others run once per budget. What the parameters
+for the *smallest* perturbation runs once and is judged at every budget; one that looks for a *transformation* is held by no norm,
+runs once and has a worst case of its own; the others run once per budget. What the parameters
 mean, the queries that they cost and the papers stand in the documentation of the type in `ironbound::attack`.
 
 | attack | type | access | looks for | norms | parameters |
@@ -43,10 +44,14 @@ fn parameters(params: Value) -> String {
 fn document() -> String {
     let mut text = HEAD.to_owned();
     for spec in AttackSpec::all() {
-        let norms: Vec<String> = spec.norms().iter().map(Norm::to_string).collect();
+        let norms: Vec<String> = match spec.family() {
+            Family::Transformation => vec!["none".into()],
+            _ => spec.norms().iter().map(Norm::to_string).collect(),
+        };
         let looks_for = match spec.family() {
             Family::MinimalNorm => "the smallest",
             Family::FixedBudget => "a success",
+            Family::Transformation => "a transformation",
         };
         writeln!(
             text,

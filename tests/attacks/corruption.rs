@@ -2,8 +2,10 @@
 
 use ironbound::attack::{AnyAttack, AttackSpec, Corruption, Sample};
 use ironbound::corruption::{Kind, Kinds, Severity};
-use ironbound::{Aim, Dataset, Evaluation, Norm, Threat};
+use ironbound::report::WorstCase;
+use ironbound::{Aim, Dataset, Evaluation, Norm, Report, Threat};
 use ndarray::Array3;
+use serde_json::{Value, json};
 
 use crate::toy::Toy;
 
@@ -16,26 +18,27 @@ fn attack(text: &str) -> AttackSpec {
     text.parse().unwrap()
 }
 
-/// What the attack's outcome on an even image of 0.5 measures: none where it is not broken.
-fn size(text: &str, threat: &Threat) -> Option<f64> {
+/// By how much the attack brightens an even image of 0.5, and which corruption that was: none where it is not broken.
+fn found(text: &str, threat: &Threat) -> Option<(f64, Value)> {
     let (model, clean) = (light(), [0.5; 64]);
     let samples = [Sample { id: 0, clean: &clean, aim: Aim::untargeted(0) }];
     let outcome = attack(text).run(&model.session(threat), &samples).unwrap().remove(0);
     assert_eq!(outcome.forward as usize, model.rows());
-    outcome.success.then(|| threat.norm.size(&clean, &outcome.point.unwrap()))
+    let size = |point: &[f32]| Norm::Linf.size(&clean, point);
+    outcome.success.then(|| (size(&outcome.point.unwrap()), outcome.change.unwrap()))
 }
 
 #[test]
-fn the_closest_corruption_that_breaks_counts() {
-    // Brightness adds 0.05, 0.1, 0.15, 0.2, 0.3: from severity 2 on, 0.57 is passed.
-    for (norm, expected) in [(Norm::Linf, 0.1), (Norm::L2, 0.8), (Norm::L1, 6.4), (Norm::L0, 64.0)]
-    {
+fn the_first_corruption_that_breaks_counts() {
+    // Brightness adds 0.05, 0.1, 0.15, 0.2, 0.3: from severity 2 on, 0.57 is passed. No budget plays a part.
+    for norm in [Norm::Linf, Norm::L2, Norm::L1, Norm::L0] {
         let threat = Threat::new(norm, 0.0);
-        assert_eq!(size("corruption:kind=brightness,severity=1", &threat), None, "{norm}");
-        assert_eq!(size("corruption:kind=contrast,severity=5", &threat), None, "{norm}");
+        assert_eq!(found("corruption:kind=brightness,severity=1", &threat), None, "{norm}");
+        assert_eq!(found("corruption:kind=contrast,severity=5", &threat), None, "{norm}");
         for text in ["kind=brightness,severity=2", "kind=brightness,severity=1-5"] {
-            let found = size(&format!("corruption:{text}"), &threat).unwrap();
-            assert!((found - expected).abs() < 1e-5 * expected, "{norm} {text}: {found}");
+            let (size, change) = found(&format!("corruption:{text}"), &threat).unwrap();
+            assert!((size - 0.1).abs() < 1e-6, "{norm} {text}: {size}");
+            assert_eq!(change, json!({ "kind": "brightness", "severity": 2, "draw": 0 }));
         }
     }
 }
@@ -45,8 +48,8 @@ fn masked_features_stay() {
     let mask: Vec<bool> = (0..64).map(|feature| feature % 2 == 0).collect();
     let threat = Threat::new(Norm::Linf, 0.0).with_mask(mask);
     // Half of the image rises by 0.1 or 0.3: the mean comes to 0.55 or 0.65.
-    assert_eq!(size("corruption:kind=brightness,severity=2", &threat), None);
-    assert!(size("corruption:kind=brightness,severity=5", &threat).is_some());
+    assert_eq!(found("corruption:kind=brightness,severity=2", &threat), None);
+    assert!(found("corruption:kind=brightness,severity=5", &threat).is_some());
 }
 
 #[test]
@@ -59,18 +62,19 @@ fn it_tries_what_it_is_told_to() {
         ("corruption:severity=1-5,draws=2", 150),
         ("corruption:kind=fog,severity=4,draws=3", 3),
     ] {
-        let model = light();
+        let model = Toy::constant(64, vec![1.0, 0.0]).shaped(&[8, 8]);
         attack(text).run(&model.session(&threat), &samples).unwrap();
         assert_eq!(model.rows(), count, "{text}");
     }
-    let model = light();
+    let model = Toy::constant(64, vec![1.0, 0.0]).shaped(&[8, 8]);
     attack("corruption:kind=fog,draws=2").run(&model.session(&threat), &samples).unwrap();
     let calls = model.calls();
     assert_ne!(calls[0].inputs, calls[1].inputs, "draws differ");
 }
 
+/// One run and one worst case, whatever norms and budgets other attacks are given.
 #[test]
-fn it_is_judged_at_every_budget() {
+fn it_is_a_threat_of_its_own() {
     let x = Array3::from_elem((1, 8, 8), 0.5);
     let data = Dataset::from_arrays(x.view(), &[0]).unwrap();
     let bright = Corruption {
@@ -78,11 +82,26 @@ fn it_is_judged_at_every_budget() {
         severity: Severity::new(3).unwrap().into(),
         ..Corruption::default()
     };
-    let (model, threat) = (light(), |eps| Threat::new(Norm::Linf, eps));
-    let run = Evaluation::new(&model, &data).attack(bright).threat(threat(0.14));
-    let rows = run.threat(threat(0.16)).threat(threat(1.0)).run().unwrap().rows;
-    let found = rows.iter().map(|row| row.attempts[0].adversarial.is_some());
-    assert_eq!(found.collect::<Vec<_>>(), [false, true, true]);
+    let model = light();
+    let run = Evaluation::new(&model, &data).attack(bright.clone()).attack(attack("noise"));
+    let run = run.attack(Corruption { kind: Kinds::One(Kind::Contrast), ..bright });
+    let threats = [(Norm::Linf, 0.01), (Norm::Linf, 0.02), (Norm::L2, 0.01)];
+    let run = threats.into_iter().fold(run, |run, (norm, eps)| run.threat(Threat::new(norm, eps)));
+    let report = Report::new(&run.run().unwrap());
+    let rows: Vec<_> = report.attacks.iter().map(|row| (&row.id[..], row.eps, row.case)).collect();
+    let noise = [("noise", Some(0.01), 0), ("noise", Some(0.02), 1), ("noise", Some(0.01), 2)];
+    assert_eq!(rows, [&noise[..], &[("corruption", None, 3), ("corruption", None, 4)]].concat());
+    let robust: Vec<_> = report.worst_case.iter().map(|case| case.robust[0]).collect();
+    assert_eq!(robust, [true, true, true, false, true]);
+    let names: Vec<_> = report.worst_case.iter().map(WorstCase::name).collect();
+    assert_eq!(names, ["linf 0.01", "linf 0.02", "l2 0.01", "brightness 3", "contrast 3"]);
+    let broken = &report.attacks[3].broken[0];
+    assert_eq!(broken.change, Some(json!({ "kind": "brightness", "severity": 3, "draw": 0 })));
+    assert_eq!((report.attacks[3].norm, broken.distance), (None, None));
+    assert_eq!(report.curves.len(), 2, "a transformation has no curve");
+    let text = report.to_text();
+    assert!(text.contains("brightness 3"), "{text}");
+    assert_eq!(Report::from_json(&report.to_json(), "report").unwrap(), report);
 }
 
 #[test]
@@ -109,5 +128,5 @@ fn what_makes_no_sense_is_refused() {
     assert_eq!(invalid("corruption:draws=0"), "`draws` is 0: expected 1 or more");
     let vector = Toy::linear(vec![1.0; 64], 0.5, 2);
     let fault = attack("corruption").check_model(ironbound::Classifier::info(&vector)).unwrap_err();
-    assert!(fault.to_string().contains("corruptions are of images"), "{fault}");
+    assert!(fault.to_string().contains("it takes images"), "{fault}");
 }

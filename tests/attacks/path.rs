@@ -7,8 +7,15 @@ use rand::RngExt;
 use crate::toy::Toy;
 
 /// They look for the first success on a path, whatever the model says, not for the smallest of all perturbations.
-pub(crate) const PATHS: [&str; 5] =
-    ["blended-noise", "contrast-reduction", "corruption", "inversion", "salt-and-pepper"];
+pub(crate) const PATHS: [&str; 7] = [
+    "blended-noise",
+    "contrast-reduction",
+    "corruption",
+    "inversion",
+    "patch",
+    "salt-and-pepper",
+    "spatial",
+];
 
 const PIXELS: usize = 12;
 const LOWER: f32 = -1.0;

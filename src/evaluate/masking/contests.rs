@@ -144,5 +144,5 @@ fn white_box(row: &Row) -> Option<Standing<'_>> {
     let by_gradients = |access: Option<&str>| access.is_none_or(|access| access == Gradient::NAME);
     let found = row.attempts.iter().filter_map(|attempt| attempt.adversarial.as_ref());
     let broken = found.filter(|found| by_gradients(found.member.map(|m| m.access))).count();
-    (row.access == Gradient::NAME).then_some(Standing { row, attack: &row.attack, broken })
+    row.is_white_box().then_some(Standing { row, attack: &row.attack, broken })
 }

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use crate::attack::{Access, AnyAttack, Gradient, Pgd, Sample, Session};
+use crate::attack::{AnyAttack, Pgd, Sample, Session};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::evaluate::judge::Judge;
@@ -134,7 +134,7 @@ impl Probe<'_> {
 /// Threats with a mask or a domain are passed over: under one, no attack may get far.
 fn survivors(rows: &[Row]) -> Option<(&Threat, Vec<usize>)> {
     rows.chunk_by(|a, b| a.threat.norm == b.threat.norm).find_map(|of_norm| {
-        let white = of_norm.iter().filter(|row| row.access == Gradient::NAME);
+        let white = of_norm.iter().filter(|row| row.is_white_box());
         let white: Vec<&Row> =
             white.filter(|row| row.threat.mask.is_none() && row.threat.domain.is_any()).collect();
         let threat = &white.last()?.threat;
