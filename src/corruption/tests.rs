@@ -304,7 +304,7 @@ fn what_is_no_image_is_refused() {
         Canvas::new(shape, bounds, ParameterSet::Auto).unwrap_err().to_string()
     };
     let unit = Bounds::default();
-    assert!(refused(&[784], &unit).starts_with("`shape` is [784]: corruptions are of images"));
+    assert!(refused(&[784], &unit).starts_with("`shape` is [784]: it takes images"));
     assert!(refused(&[1, 1, 784], &unit).contains("two axes or more"));
     assert!(
         refused(&[8, 8], &Bounds::NONE).starts_with("`bounds` is (-inf, inf): black and white")
