@@ -178,7 +178,7 @@ impl<'a> Evaluation<'a> {
             rehearse(self.model, &data, self.needs_gradients())?;
         }
         let judge = Judge { model: self.model };
-        let plan = Plan { samples: samples.len(), rows: self.threats.len() * self.attacks.len() };
+        let plan = Plan { samples: samples.len(), rows: self.rows() };
         self.observer.started(plan);
         let checked = self.checked(&data);
         let (clean, logits) = clean::pass(judge, samples, &self.cancel)?;
@@ -207,8 +207,9 @@ impl<'a> Evaluation<'a> {
             }
         }
         for attack in &self.attacks {
-            for (threat, aims) in self.of_transformations(&**attack, &aims) {
-                rows.extend(scheduler.series(&**attack, &[Aimed { threat: &threat, aims }]));
+            for (threat, at) in self.of_transformations(&**attack) {
+                let aimed = Aimed { threat: &threat, aims: &aims[at] };
+                rows.extend(scheduler.series(&**attack, &[aimed]));
             }
         }
         // A request that came when everything was done interrupted nothing.
@@ -267,6 +268,12 @@ impl<'a> Evaluation<'a> {
         for attack in &self.attacks {
             attack.validate()?;
             attack.check_model(self.model.info())?;
+            if attack.transform().is_some() && self.threats.is_empty() {
+                let expected =
+                    "expected a threat, for its bounds and goal: its budget plays no part";
+                let value = format!("not there for {}", attack.id());
+                return Err(Error::parameter("threat", value, expected));
+            }
         }
         // Lists of one value per sample are looked up by a sample's index in its file.
         let total = data.ids().iter().max().map_or(0, |last| last + 1);
@@ -332,21 +339,27 @@ impl<'a> Evaluation<'a> {
         logits.iter().enumerate().map(one).collect()
     }
 
-    /// The threats of a transformation, one for all that differ in norm and budget only; none of another attack.
-    fn of_transformations<'s>(
-        &self,
-        attack: &dyn AnyAttack,
-        aims: &'s [Vec<Option<Aim>>],
-    ) -> Vec<(Threat, &'s [Option<Aim>])> {
+    /// The threats of a transformation, one for all that differ in norm and budget only, and the place of the first of these;
+    /// none of another attack.
+    fn of_transformations(&self, attack: &dyn AnyAttack) -> Vec<(Threat, usize)> {
         let Some(transform) = attack.transform() else { return vec![] };
-        let mut all: Vec<(Threat, &[Option<Aim>])> = vec![];
-        for (threat, aims) in self.threats.iter().zip(aims) {
+        let mut all: Vec<(Threat, usize)> = vec![];
+        for (at, threat) in self.threats.iter().enumerate() {
             let threat = threat.of_transformations(transform.ranges());
             if !all.iter().any(|(known, _)| *known == threat) {
-                all.push((threat, aims));
+                all.push((threat, at));
             }
         }
         all
+    }
+
+    /// How many rows there will be.
+    fn rows(&self) -> usize {
+        let of = |attack: &Arc<dyn AnyAttack>| match attack.transform() {
+            Some(_) => self.of_transformations(&**attack).len(),
+            None => self.threats.len(),
+        };
+        self.attacks.iter().map(of).sum()
     }
 
     /// The threats of each norm, norms in the order given, budgets ascending.

@@ -34,13 +34,13 @@ impl Report {
 
     fn write_text(&self, text: &mut String) -> std::fmt::Result {
         let (model, data) = (&self.model, &self.data);
-        writeln!(
-            text,
-            "model   {} ({} classes, sha256 {})",
-            model.path,
-            model.classes,
-            short(&model.sha256)
-        )?;
+        let is_objective = self.warnings.iter().any(|finding| finding.code == "objective");
+        let kind = if is_objective {
+            "no classifier".into()
+        } else {
+            format!("{} classes", model.classes)
+        };
+        writeln!(text, "model   {} ({kind}, sha256 {})", model.path, short(&model.sha256))?;
         writeln!(
             text,
             "data    {} ({} samples, sha256 {})",

@@ -170,6 +170,9 @@ fn a_report_says_which_pose_broke_a_sample() {
     let run = run.attack(spec("spatial:rotation=90,tries=3"));
     let report = Report::new(&run.run().unwrap());
     assert_eq!(report.attacks.len(), 2, "one row each, whatever the budgets");
+    let run = Evaluation::new(&model, &data).preflight(false).attack(spec("spatial"));
+    let refused = run.run().unwrap_err().to_string();
+    assert!(refused.starts_with("`threat` is not there for spatial"), "{refused}");
     assert_eq!(report.worst_case.len(), 1, "the same ranges are one threat");
     assert_eq!(report.worst_case[0].name(), "rotation 90 and shift 0.1071");
     let change = report.attacks[0].broken[0].change.as_ref().unwrap();
