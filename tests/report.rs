@@ -249,3 +249,29 @@ fn adversarial_points_are_a_data_set() {
     let bytes = |name: &str| std::fs::read(folder.path().join(name)).unwrap();
     assert!(bytes("found.npz") == bytes("again.npz"), "the same points give the same bytes");
 }
+
+#[test]
+fn assertions_hold_or_show_the_table() {
+    let report = Report::new(&results());
+    let robust = report.worst_case[0].robust_accuracy.unwrap();
+    ironbound::assert_robust!(report, linf = 8.0 / 255.0, at_least = robust);
+    ironbound::assert_robust!(report, clean, at_least = report.clean.accuracy.unwrap());
+    let low = report.expect_robust("linf", 8.0 / 255.0, robust + 0.01).unwrap_err();
+    assert!(low.starts_with("worst-case robust accuracy within linf 0.03137 is "), "{low}");
+    assert!(low.ends_with(&report.to_text()), "{low}");
+    let absent = report.expect_robust("l2", 0.5, 0.0).unwrap_err();
+    assert_eq!(absent, "no threat l2 0.5 in the report, which has: linf 0.03137, linf 0.3");
+    assert!(report.expect_robust("l7", 0.5, 0.0).unwrap_err().contains("unknown norm"));
+    let mut unknown = report.clone();
+    unknown.worst_case[0].robust_accuracy = None;
+    assert!(unknown.expect_robust("linf", 8.0 / 255.0, 0.0).is_err());
+    assert!(report.expect_clean(1.1).unwrap_err().starts_with("clean accuracy is "));
+}
+
+#[test]
+#[should_panic(
+    expected = "worst-case robust accuracy within linf 0.3 is 0.0 %, expected at least 50.0 %"
+)]
+fn a_failed_assertion_panics() {
+    ironbound::assert_robust!(Report::new(&results()), linf = 0.3, at_least = 0.5);
+}

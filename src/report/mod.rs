@@ -1,6 +1,7 @@
 //! The record of an evaluation, and its renderings.
 
 mod adversarial;
+mod assertion;
 mod build;
 mod classes;
 mod comparison;
