@@ -41,6 +41,7 @@ mod parameters;
 pub mod preflight;
 pub mod report;
 mod rng;
+mod text;
 mod threat;
 
 pub use audit::Audit;

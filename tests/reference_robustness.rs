@@ -202,7 +202,7 @@ fn auto_attack_breaks_what_the_authors_breaks() {
 
 /// On the others, which take minutes: run it with `-- --ignored` after a change of the attacks.
 #[test]
-#[ignore = "minutes"]
+#[ignore = "half an hour: for a change of the attacks; its quick twin runs"]
 fn auto_attack_breaks_what_the_authors_breaks_on_larger_models() {
     for name in [
         "cifar_base_kw",

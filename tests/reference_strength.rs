@@ -131,7 +131,7 @@ fn quick_attacks_are_as_strong_on_the_digits() {
 }
 
 #[test]
-#[ignore = "minutes"]
+#[ignore = "ten minutes: for a change of the attacks; its quick twin runs"]
 fn every_attack_is_as_strong() {
     let mut table = String::from(
         "\n| model | norm | eps | attack | robust here, % | robust there, % | there |\n|---|---|---|---|---|---|---|\n",

@@ -1,7 +1,9 @@
 //! The ranges of parameters, and what an attack needs of a threat.
 
+use crate::corruption::{Canvas, ParameterSet};
 use crate::error::{Error, Result};
-use crate::threat::Region;
+use crate::model::ModelInfo;
+use crate::threat::{Bounds, Region};
 
 pub(super) fn at_least_one(field: &str, count: usize) -> Result<()> {
     if count > 0 { Ok(()) } else { Err(Error::parameter(field, count, "expected 1 or more")) }
@@ -35,4 +37,16 @@ pub(super) fn bounded(region: &Region<'_>) -> Result<()> {
     let expected =
         "the attack moves towards the bounds: expected finite ones for all free features";
     Err(Error::parameter("bounds", "infinite", expected))
+}
+
+pub(super) fn degrees(field: &str, value: f64) -> Result<()> {
+    if (0.0..=180.0).contains(&value) {
+        return Ok(());
+    }
+    Err(Error::parameter(field, value, "expected degrees from 0 to 180"))
+}
+
+/// That a model takes images.
+pub(super) fn images(model: &ModelInfo) -> Result<()> {
+    Canvas::new(&model.shape, &Bounds::default(), ParameterSet::Auto).map(|_| ())
 }

@@ -3,12 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::transform::{self, Changes, Subject, Transform};
-use super::{Attack, Decision, Family, Target, checks, family};
+use super::{Attack, Decision, Target, checks};
 use crate::corruption::{Canvas, Kind, Kinds, ParameterSet, Severities, Severity, restart};
 use crate::error::Result;
 use crate::model::ModelInfo;
-use crate::norm::Norm;
-use crate::threat::Bounds;
 
 /// The name in the table.
 const ID: &str = "corruption";
@@ -82,20 +80,12 @@ impl Attack for Corruption {
         ID
     }
 
-    fn family(&self) -> Family {
-        Family::Transformation
-    }
-
-    fn norms(&self) -> &'static [Norm] {
-        family::ANY_NORM
-    }
-
     fn validate(&self) -> Result<()> {
         checks::at_least_one("draws", self.draws)
     }
 
     fn check_model(&self, model: &ModelInfo) -> Result<()> {
-        Canvas::new(&model.shape, &Bounds::default(), self.parameters).map(|_| ())
+        checks::images(model)
     }
 
     fn transform(&self) -> Option<&dyn Transform> {

@@ -37,6 +37,7 @@ mod minimal;
 mod nes;
 mod noise;
 mod odi;
+mod outcome;
 mod pace;
 mod packed;
 mod patch;
@@ -49,6 +50,7 @@ mod rows;
 mod saliency;
 mod salt_and_pepper;
 mod schedule;
+mod session;
 mod sigma_zero;
 mod simba;
 mod source;
@@ -94,18 +96,20 @@ pub use mi_fgsm::MiFgsm;
 pub use minimal::Minimal;
 pub use nes::Nes;
 pub use noise::{Noise, NoiseKind};
+pub use outcome::{Closest, Member, Outcome};
 pub use patch::Patch;
 pub use pgd::Pgd;
 pub use pgd_t::PgdT;
 pub use prepare::Prepared;
 pub use salt_and_pepper::SaltAndPepper;
+pub use session::{Sample, Session};
 pub use sigma_zero::SigmaZero;
 pub use simba::{Basis, Simba};
 pub use spatial::{Pose, Spatial};
 pub use spsa::Spsa;
 pub use square::Square;
 pub use starts::Starts;
-pub use target::{Closest, Member, Outcome, Sample, Session, Target};
+pub use target::Target;
 pub(crate) use transfer::ID as TRANSFER;
 pub use transfer::Transfer;
 pub use transform::{Subject, Transform};
@@ -208,14 +212,14 @@ pub trait Attack: Debug + Send + Sync {
     /// The name in the table and in reports.
     fn id(&self) -> &'static str;
 
-    /// Whether it keeps to the budget or looks for the smallest perturbation.
+    /// What it does with the budget: keeps to it, unless it has a [`transform`](Self::transform).
     fn family(&self) -> Family {
-        Family::FixedBudget
+        if self.transform().is_some() { Family::Transformation } else { Family::FixedBudget }
     }
 
-    /// The norms that it works in.
+    /// The norms that it works in; a [`transform`](Self::transform) knows none.
     fn norms(&self) -> &'static [Norm] {
-        family::NORMS
+        if self.transform().is_some() { family::ANY_NORM } else { family::NORMS }
     }
 
     /// Checks the parameters.

@@ -3,20 +3,16 @@
 use std::sync::Arc;
 
 use rand::RngExt;
-use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::prepare::{Prepared, training};
+use super::prepare::{self, Prepared};
 use super::transform::{self, Changes, Subject, Transform};
-use super::{Attack, Decision, Family, Gradient, Session, Target, checks, family};
+use super::{Attack, Decision, Gradient, Session, Target, checks};
 use crate::corruption::{Canvas, ParameterSet, Place};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::loss::{Loss, LossKind};
 use crate::model::{LossGradient, ModelInfo};
-use crate::norm::Norm;
-use crate::rng;
-use crate::threat::Bounds;
 
 /// The adversarial patch: a square whose colours are anything, made to be seen at random places, sizes and angles.
 ///
@@ -96,23 +92,12 @@ impl Attack for Patch {
         ID
     }
 
-    fn family(&self) -> Family {
-        Family::Transformation
-    }
-
-    fn norms(&self) -> &'static [Norm] {
-        family::ANY_NORM
-    }
-
     fn validate(&self) -> Result<()> {
         checks::share("share", self.share)?;
         checks::positive("share", self.share)?;
         checks::share("scale", self.scale)?;
         checks::positive("scale", self.scale)?;
-        if !(0.0..=180.0).contains(&self.rotation) {
-            let expected = "expected degrees from 0 to 180";
-            return Err(Error::parameter("rotation", self.rotation, expected));
-        }
+        checks::degrees("rotation", self.rotation)?;
         for (field, count) in [
             ("places", self.places),
             ("train", self.train),
@@ -129,7 +114,7 @@ impl Attack for Patch {
     }
 
     fn check_model(&self, model: &ModelInfo) -> Result<()> {
-        Canvas::new(&model.shape, &Bounds::default(), ParameterSet::Auto).map(|_| ())
+        checks::images(model)
     }
 
     fn transform(&self) -> Option<&dyn Transform> {
@@ -137,12 +122,7 @@ impl Attack for Patch {
     }
 
     fn prepare(&self, session: &Session<'_>) -> Result<Option<Prepared>> {
-        let samples = training(session, ID, self.train)?;
-        let session = Session { query_limit: None, ..session.clone() };
-        let mut target = Target::new(&session, ID, &samples);
-        let all: Vec<usize> = (0..target.len()).collect();
-        let made = self.craft(&mut target, &all)?;
-        Ok(Some(Prepared::new(made, &target.into_outcomes())))
+        prepare::from_data(session, ID, self.train, |target, slots| self.craft(target, slots))
     }
 
     /// Without a preparation, each sample is a data set of its own.
@@ -176,33 +156,29 @@ impl Patch {
         let side = (side as usize).clamp(1, rows.min(columns));
         let pattern = vec![0.5; side * side * canvas.channels()];
         let mut made = Made { patch: self.clone(), side, pattern };
-        let mut order = slots.to_vec();
         let mut answer = LossGradient::default();
-        for epoch in 0..self.epochs {
-            order.shuffle(&mut rng::stream(target.seed(), ID, 0, epoch));
-            for batch in order.chunks(self.batch) {
-                let mut slots = batch.to_vec();
-                slots.retain(|&slot| target.affords(slot, 3));
-                let mut points = vec![];
-                let mut places = vec![];
-                for &slot in &slots {
-                    // Those that are tried in the end come first in the stream.
-                    let place = made.place(&target.subject(slot), self.places + epoch, &canvas);
-                    let start = points.len();
-                    points.extend(canvas.paste(target.clean(slot), &made.pattern, side, &place));
-                    target.region(slot).project(&mut points[start..]);
-                    places.push(place);
-                }
-                target.loss_and_gradient(&slots, &points, &loss, &mut answer)?;
-                let mut sum = vec![0.0; made.pattern.len()];
-                let rows = answer.gradient.chunks_exact(target.features().max(1)).zip(&places);
-                for (gradient, place) in rows.filter(|(row, _)| row.iter().all(|g| g.is_finite())) {
-                    canvas.lift(gradient, side, place, &mut sum);
-                }
-                for (colour, slope) in made.pattern.iter_mut().zip(sum) {
-                    let step = if slope == 0.0 { 0.0 } else { self.rate * slope.signum() };
-                    *colour = (*colour + step).clamp(0.0, 1.0);
-                }
+        let batches = prepare::batches(target.seed(), ID, slots, (self.epochs, self.batch));
+        for (epoch, mut slots) in batches {
+            slots.retain(|&slot| target.affords(slot, 3));
+            let mut points = vec![];
+            let mut places = vec![];
+            for &slot in &slots {
+                // Those that are tried in the end come first in the stream.
+                let place = made.place(&target.subject(slot), self.places + epoch, &canvas);
+                let start = points.len();
+                points.extend(canvas.paste(target.clean(slot), &made.pattern, side, &place));
+                target.region(slot).project(&mut points[start..]);
+                places.push(place);
+            }
+            target.loss_and_gradient(&slots, &points, &loss, &mut answer)?;
+            let mut sum = vec![0.0; made.pattern.len()];
+            let rows = answer.gradient.chunks_exact(target.features().max(1)).zip(&places);
+            for (gradient, place) in rows.filter(|(row, _)| row.iter().all(|g| g.is_finite())) {
+                canvas.lift(gradient, side, place, &mut sum);
+            }
+            for (colour, slope) in made.pattern.iter_mut().zip(sum) {
+                let step = if slope == 0.0 { 0.0 } else { self.rate * slope.signum() };
+                *colour = (*colour + step).clamp(0.0, 1.0);
             }
         }
         Ok(made)
@@ -240,14 +216,6 @@ impl Attack for Made {
         ID
     }
 
-    fn family(&self) -> Family {
-        Family::Transformation
-    }
-
-    fn norms(&self) -> &'static [Norm] {
-        family::ANY_NORM
-    }
-
     fn validate(&self) -> Result<()> {
         self.patch.validate()
     }
@@ -269,12 +237,12 @@ impl Changes for Made {
     }
 
     fn changes(&self, subject: &Subject<'_>) -> Result<Vec<Place>> {
-        let canvas = Canvas::new(subject.shape, subject.bounds, ParameterSet::Auto)?;
+        let canvas = subject.canvas()?;
         Ok((0..self.patch.places).map(|draw| self.place(subject, draw, &canvas)).collect())
     }
 
     fn allows(&self, subject: &Subject<'_>, place: &Place) -> bool {
-        Canvas::new(subject.shape, subject.bounds, ParameterSet::Auto).is_ok_and(|canvas| {
+        subject.canvas().is_ok_and(|canvas| {
             let (rows, columns) = canvas.size();
             (self.patch.scale..=1.0).contains(&place.scale)
                 && place.rotation.abs() <= self.patch.rotation
@@ -284,7 +252,7 @@ impl Changes for Made {
     }
 
     fn apply(&self, subject: &Subject<'_>, place: &Place) -> Result<Vec<f32>> {
-        let canvas = Canvas::new(subject.shape, subject.bounds, ParameterSet::Auto)?;
+        let canvas = subject.canvas()?;
         Ok(canvas.paste(subject.clean, &self.pattern, self.side, place))
     }
 }

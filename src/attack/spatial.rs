@@ -4,12 +4,9 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use super::transform::{self, Changes, Subject, Transform};
-use super::{Attack, Decision, Family, Target, checks, family};
-use crate::corruption::{Canvas, ParameterSet};
-use crate::error::{Error, Result};
+use super::{Attack, Decision, Target, checks};
+use crate::error::Result;
 use crate::model::ModelInfo;
-use crate::norm::Norm;
-use crate::threat::Bounds;
 
 /// Rotates an image about its centre and shifts it: all of a grid of angles and shifts, or some at random.
 ///
@@ -19,7 +16,7 @@ use crate::threat::Bounds;
 /// targeted.
 ///
 /// # Shapes
-/// Images: see [`Canvas`]. With a mask, only free features take the rotated values.
+/// Images: see [`Canvas`](crate::corruption::Canvas). With a mask, only free features take the rotated values.
 ///
 /// # Defaults
 /// Up to 30 degrees either way at 31 angles, and up to 3/28 of the rows and columns at 5 shifts each way.
@@ -75,27 +72,16 @@ impl Attack for Spatial {
         "spatial"
     }
 
-    fn family(&self) -> Family {
-        Family::Transformation
-    }
-
-    fn norms(&self) -> &'static [Norm] {
-        family::ANY_NORM
-    }
-
     fn validate(&self) -> Result<()> {
         checks::share("shift", self.shift)?;
-        if !(0.0..=180.0).contains(&self.rotation) {
-            let expected = "expected degrees from 0 to 180";
-            return Err(Error::parameter("rotation", self.rotation, expected));
-        }
+        checks::degrees("rotation", self.rotation)?;
         checks::at_least_one("rotations", self.rotations)?;
         checks::at_least_one("shifts", self.shifts)?;
         self.tries.map_or(Ok(()), |tries| checks::at_least_one("tries", tries))
     }
 
     fn check_model(&self, model: &ModelInfo) -> Result<()> {
-        Canvas::new(&model.shape, &Bounds::default(), ParameterSet::Auto).map(|_| ())
+        checks::images(model)
     }
 
     fn transform(&self) -> Option<&dyn Transform> {
@@ -115,7 +101,7 @@ impl Changes for Spatial {
     }
 
     fn changes(&self, subject: &Subject<'_>) -> Result<Vec<Pose>> {
-        let (rows, columns) = canvas(subject)?.size();
+        let (rows, columns) = subject.canvas()?.size();
         let (down, right) = (self.shift * rows as f64, self.shift * columns as f64);
         if let Some(tries) = self.tries {
             let mut stream = subject.stream("spatial", 0);
@@ -144,7 +130,7 @@ impl Changes for Spatial {
 
     fn allows(&self, subject: &Subject<'_>, pose: &Pose) -> bool {
         let within = |value: f64, most: f64| value.abs() <= most * (1.0 + 1e-12);
-        canvas(subject).is_ok_and(|canvas| {
+        subject.canvas().is_ok_and(|canvas| {
             let (rows, columns) = canvas.size();
             within(pose.rotation, self.rotation)
                 && within(pose.down, self.shift * rows as f64)
@@ -153,7 +139,7 @@ impl Changes for Spatial {
     }
 
     fn apply(&self, subject: &Subject<'_>, pose: &Pose) -> Result<Vec<f32>> {
-        let canvas = canvas(subject)?;
+        let canvas = subject.canvas()?;
         let (rows, columns) = canvas.size();
         let (middle, centre) = ((rows - 1) as f64 / 2.0, (columns - 1) as f64 / 2.0);
         let (sine, cosine) = pose.rotation.to_radians().sin_cos();
@@ -163,10 +149,6 @@ impl Changes for Spatial {
             (middle + cosine * y + sine * x, centre + cosine * x - sine * y)
         }))
     }
-}
-
-fn canvas<'a>(subject: &Subject<'a>) -> Result<Canvas<'a>> {
-    Canvas::new(subject.shape, subject.bounds, ParameterSet::Auto)
 }
 
 /// So many numbers from `-most` to `most`; one is 0.

@@ -6,140 +6,16 @@ use std::sync::Arc;
 use super::Family;
 use super::access::{Access, Decides, Gradient, Scores};
 use super::any::Resume;
-use super::starts::Starts;
+use super::outcome::{Closest, Member, Outcome};
+use super::session::{Sample, Session};
 use super::transform::Subject;
-use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::goal::Aim;
 use crate::loss::{Loss, check_classes};
-use crate::model::{Batch, Classifier, LossGradient, expect_len};
+use crate::model::{Batch, LossGradient, expect_len};
 use crate::norm::Radius;
 use crate::rng::{self, Stream};
-use crate::threat::{Bounds, Region, Stride, Threat};
-
-/// One sample under attack.
-#[derive(Clone, Copy, Debug)]
-pub struct Sample<'a> {
-    /// Its index in the data set, which keys its random stream.
-    pub id: usize,
-    /// The clean input.
-    pub clean: &'a [f32],
-    /// The attacker's aim.
-    pub aim: Aim,
-}
-
-/// What a batch of samples is attacked with and under.
-#[derive(Clone, Debug)]
-pub struct Session<'a> {
-    /// The model.
-    pub model: &'a dyn Classifier,
-    /// What the attacker may do.
-    pub threat: &'a Threat,
-    /// The run's seed.
-    pub seed: u64,
-    /// Forward and backward passes allowed per sample; unlimited when none.
-    pub query_limit: Option<u64>,
-    /// Points from which an attack that only sees decisions may start.
-    pub starts: Starts<'a>,
-    /// By how much logits must be beyond success to count as one. Infinite: nothing does, so that no attack stops early,
-    /// and the point furthest beyond is kept.
-    pub confidence: f32,
-    /// The flag that stops the run.
-    pub cancel: Cancel,
-}
-
-impl<'a> Session<'a> {
-    /// A session with seed 0, no query limit, no points to start from and confidence 0.
-    #[must_use]
-    pub fn new(model: &'a dyn Classifier, threat: &'a Threat) -> Self {
-        let (starts, cancel) = (Starts::default(), Cancel::default());
-        Self { model, threat, seed: 0, query_limit: None, starts, confidence: 0.0, cancel }
-    }
-
-    /// Whether logits count as success.
-    fn is_met(&self, aim: Aim, logits: &[f32]) -> bool {
-        aim.is_met(logits) && aim.margin(logits) <= -self.confidence
-    }
-}
-
-/// What an attack did to one sample.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Outcome {
-    /// The best feasible point that the target was asked about: the closest success, else the one nearest to the
-    /// decision boundary; none when it was asked about no feasible point.
-    pub point: Option<Vec<f32>>,
-    /// Whether the point met the aim when it was asked about, and again when it was run alone.
-    pub success: bool,
-    /// Forward passes.
-    pub forward: u64,
-    /// Backward passes.
-    pub backward: u64,
-    /// Steps at which the gradient was identically zero.
-    pub zero_gradients: u64,
-    /// The first non-finite logit: (class, value).
-    pub non_finite: Option<(usize, f32)>,
-    /// The member of an ensemble that broke the sample; none where the attack itself did.
-    pub member: Option<Member>,
-    /// What a [transformation](super::Family::Transformation) did to get to the point.
-    pub change: Option<serde_json::Value>,
-    margin: f32,
-    distance: f64,
-    /// Whether the point has not been explained yet.
-    is_new: bool,
-}
-
-/// An attack within an ensemble.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Member {
-    /// Its name there.
-    pub name: &'static str,
-    /// The name of its access class.
-    pub access: &'static str,
-}
-
-/// The closest success of a slot so far.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Closest<'a> {
-    /// The point.
-    pub point: &'a [f32],
-    /// Its perturbation's size in the threat's norm.
-    pub distance: f64,
-    /// Its [margin](Aim::margin), zero or negative.
-    pub margin: f32,
-}
-
-impl Outcome {
-    /// Forward and backward passes.
-    #[must_use]
-    pub fn queries(&self) -> u64 {
-        self.forward + self.backward
-    }
-
-    /// Takes the counts, and leaves what was found.
-    fn split_off_counts(&mut self) -> Self {
-        let Self { forward, backward, zero_gradients, non_finite, .. } = *self;
-        (self.forward, self.backward, self.zero_gradients) = (0, 0, 0);
-        Self { forward, backward, zero_gradients, non_finite, ..Self::default() }
-    }
-
-    /// Adds what another run on the same sample did: passes add up, the better point stays.
-    pub(super) fn absorb(&mut self, other: Self) {
-        self.forward += other.forward;
-        self.backward += other.backward;
-        self.zero_gradients += other.zero_gradients;
-        self.non_finite = self.non_finite.or(other.non_finite);
-        let better = match (self.success, other.success) {
-            (true, true) => other.distance < self.distance,
-            (false, false) => self.point.is_none() || other.margin < self.margin,
-            (_, other) => other,
-        };
-        if better && other.point.is_some() {
-            (self.point, self.success) = (other.point, other.success);
-            (self.margin, self.distance) = (other.margin, other.distance);
-            (self.member, self.change) = (other.member, other.change);
-        }
-    }
-}
+use crate::threat::{Bounds, Region, Stride};
 
 /// The oracle over one batch of samples, called slots 0 to [`len`](Self::len).
 ///

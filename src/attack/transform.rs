@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{Access, Target};
+use crate::corruption::{Canvas, ParameterSet};
 use crate::error::Result;
 use crate::rng::{self, Stream};
 use crate::threat::{Bounds, Threat};
@@ -34,6 +35,11 @@ impl<'a> Subject<'a> {
         seed: u64,
     ) -> Self {
         Self { id, clean, shape, bounds: &threat.bounds, seed }
+    }
+
+    /// The sample as an image.
+    pub(super) fn canvas(&self) -> Result<Canvas<'a>> {
+        Canvas::new(self.shape, self.bounds, ParameterSet::Auto)
     }
 
     /// The random numbers of one of the sample's changes.

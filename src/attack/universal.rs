@@ -2,16 +2,14 @@
 
 use std::sync::Arc;
 
-use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
-use super::prepare::{Prepared, training};
+use super::prepare::{self, Prepared};
 use super::{Attack, Blind, Gradient, Session, Target, checks};
 use crate::error::Result;
 use crate::loss::{Loss, LossKind};
 use crate::model::LossGradient;
 use crate::norm::Norm;
-use crate::rng;
 use crate::threat::{Region, StepSize};
 
 /// The universal perturbation: steps on the mean loss of many samples, all moved by the same perturbation.
@@ -91,12 +89,9 @@ impl Attack for Universal {
     }
 
     fn prepare(&self, session: &Session<'_>) -> Result<Option<Prepared>> {
-        let samples = training(session, ID, self.train)?;
-        let session = Session { query_limit: None, ..session.clone() };
-        let mut target = Target::new(&session, ID, &samples);
-        let all: Vec<usize> = (0..target.len()).collect();
-        let perturbation = self.craft(&mut target, &all)?;
-        Ok(Some(Prepared::new(Added { perturbation }, &target.into_outcomes())))
+        prepare::from_data(session, ID, self.train, |target, slots| {
+            Ok(Added { perturbation: self.craft(target, slots)? })
+        })
     }
 
     /// Without a preparation, each sample is a data set of its own.
@@ -118,33 +113,29 @@ impl Universal {
         let loss: Arc<dyn Loss> = self.loss.loss();
         let origin = vec![0.0; target.features()];
         let mut perturbation = origin.clone();
-        let mut order = slots.to_vec();
-        let Some(&first) = order.first() else { return Ok(perturbation) };
+        let Some(&first) = slots.first() else { return Ok(perturbation) };
         // The ball alone: samples that the box holds back hold back themselves only.
         let ball = target.region(first).ball_around(&origin);
-        let mut answer = LossGradient::default();
-        for epoch in 0..self.epochs {
-            order.shuffle(&mut rng::stream(target.seed(), ID, 0, epoch));
-            for batch in order.chunks(self.batch) {
-                let slots: Vec<usize> =
-                    batch.iter().copied().filter(|&slot| target.affords(slot, 3)).collect();
-                let points = added(slots.iter().map(|&slot| target.region(slot)), &perturbation);
-                target.loss_and_gradient(&slots, &points, &loss, &mut answer)?;
-                let mut mean = vec![0.0_f64; origin.len()];
-                let rows = answer.gradient.chunks_exact(origin.len().max(1)).zip(&answer.loss);
-                // Beyond the clip a sample is fooled well enough. What is not finite counts for nothing.
-                let counted = rows.filter(|(_, loss)| f64::from(**loss) <= self.clip);
-                for (gradient, _) in counted.filter(|(row, _)| row.iter().all(|g| g.is_finite())) {
-                    for (mean, g) in mean.iter_mut().zip(gradient) {
-                        *mean += f64::from(*g);
-                    }
+        let (mut answer, mut sum) = (LossGradient::default(), vec![0.0_f64; origin.len()]);
+        let batches = prepare::batches(target.seed(), ID, slots, (self.epochs, self.batch));
+        for (_, mut slots) in batches {
+            slots.retain(|&slot| target.affords(slot, 3));
+            let points = added(slots.iter().map(|&slot| target.region(slot)), &perturbation);
+            target.loss_and_gradient(&slots, &points, &loss, &mut answer)?;
+            sum.fill(0.0);
+            let rows = answer.gradient.chunks_exact(origin.len().max(1)).zip(&answer.loss);
+            // Beyond the clip a sample is fooled well enough. What is not finite counts for nothing.
+            let counted = rows.filter(|(_, loss)| f64::from(**loss) <= self.clip);
+            for (gradient, _) in counted.filter(|(row, _)| row.iter().all(|g| g.is_finite())) {
+                for (sum, g) in sum.iter_mut().zip(gradient) {
+                    *sum += f64::from(*g);
                 }
-                let largest = mean.iter().fold(0.0_f64, |most, g| most.max(g.abs()));
-                if largest > 0.0 {
-                    let ascent: Vec<f32> = mean.iter().map(|g| (g / largest) as f32).collect();
-                    ball.step(&mut perturbation, &ascent, StepSize::Relative(self.rel_step));
-                    ball.project(&mut perturbation);
-                }
+            }
+            let largest = sum.iter().fold(0.0_f64, |most, g| most.max(g.abs()));
+            if largest > 0.0 {
+                let ascent: Vec<f32> = sum.iter().map(|g| (g / largest) as f32).collect();
+                ball.step(&mut perturbation, &ascent, StepSize::Relative(self.rel_step));
+                ball.project(&mut perturbation);
             }
         }
         Ok(perturbation)

@@ -4,21 +4,19 @@ use std::fmt::Write;
 
 use super::record::Audit;
 use crate::model::TensorInfo;
+use crate::text::{short, written};
 
 impl Audit {
     /// The record as text: the model, the attacked tensor, the operators, the gradient audit, the findings. It ends in a
     /// newline.
     #[must_use]
     pub fn to_text(&self) -> String {
-        let mut text = String::new();
-        // Writing to a string cannot fail.
-        let _ = self.write_text(&mut text);
-        text
+        written(|text| self.write_text(text))
     }
 
     fn write_text(&self, text: &mut String) -> std::fmt::Result {
         let model = &self.model;
-        let hash = model.sha256.get(..12).unwrap_or(&model.sha256);
+        let hash = short(&model.sha256);
         writeln!(text, "model    {} ({} classes, sha256 {hash})", model.path, model.classes)?;
         write_tensors(text, "input", &model.inputs, &model.input)?;
         write_tensors(text, "output", &model.outputs, &model.output)?;

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::record::WorstCase;
+use super::text::chance;
 use crate::evaluate::Fate;
 use crate::metrics::{Group, Tally, disparity};
 
@@ -35,6 +37,23 @@ pub struct ClassDisparity {
     pub p: f64,
     /// Whether the test can be relied on: every expected count is 5 or more.
     pub reliable: bool,
+}
+
+impl WorstCase {
+    /// The class with the lowest robust accuracy, and the test that tells it apart.
+    pub(super) fn worst_class(&self) -> Option<(&ClassRow, &ClassDisparity)> {
+        let disparity = self.disparity.as_ref()?;
+        let worst = self.classes.iter().find(|row| row.class == disparity.worst_class)?;
+        Some((worst, disparity))
+    }
+}
+
+impl ClassDisparity {
+    /// The p-value, and whether it is a rough one.
+    pub(super) fn chance(&self) -> String {
+        let rough = if self.reliable { "" } else { " (few samples: a rough figure)" };
+        chance(self.p) + rough
+    }
 }
 
 /// The rows of all classes that occur, ascending; none when only one does.

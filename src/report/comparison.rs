@@ -8,11 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use super::record::{DataRecord, ModelRecord, Report, WorstCase};
 use super::table::write_table;
-use super::text::{chance, interval, number, percent, short};
+use super::text::{chance, interval, number, percent};
 use crate::data::json;
 use crate::error::{Error, Result};
 use crate::metrics::Paired;
 use crate::norm::Norm;
+use crate::text::{short, written};
 
 /// The name and version of the record's format.
 pub const COMPARISON_SCHEMA: &str = "ironbound/comparison/1";
@@ -171,10 +172,7 @@ impl Comparison {
     /// The record as text: who is compared, then a table. It ends in a newline.
     #[must_use]
     pub fn to_text(&self) -> String {
-        let mut text = String::new();
-        // Writing to a string cannot fail.
-        let _ = self.write_text(&mut text);
-        text
+        written(|text| self.write_text(text))
     }
 
     fn write_text(&self, text: &mut String) -> std::fmt::Result {

@@ -12,6 +12,7 @@ use crate::data::json;
 use crate::error::{Error, Result};
 use crate::evaluate::CorruptionResults;
 use crate::metrics::{corruption_error, mean_corruption_error, relative_corruption_error};
+use crate::text::written;
 
 /// The name and version of the record's format.
 pub const CORRUPTIONS_SCHEMA: &str = "ironbound/corruptions/1";
@@ -143,10 +144,7 @@ impl CorruptionReport {
     /// The record as text: a table of kinds by severities, then the means. It ends in a newline.
     #[must_use]
     pub fn to_text(&self) -> String {
-        let mut text = String::new();
-        // Writing to a string cannot fail.
-        let _ = self.write_text(&mut text);
-        text
+        written(|text| self.write_text(text))
     }
 
     fn write_text(&self, text: &mut String) -> std::fmt::Result {

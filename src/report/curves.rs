@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::record::Report;
+use super::record::{Report, WorstCase};
 use crate::metrics::{Observed, Survival, area_under_curve};
 use crate::norm::Norm;
 use crate::threat::{Budget, Threat};
@@ -83,6 +83,11 @@ impl Report {
             (distances.len(), distances.iter().filter(|sample| !sample.broken).count());
         let distance = Quantiles { samples, censored, q10, q25, median, q75, q90 };
         Curve { norm, goal: case(cases[0]).goal.clone(), cases, area, distance }
+    }
+
+    /// The worst case under the largest budget of a curve.
+    pub(super) fn end_of(&self, curve: &Curve) -> Option<&WorstCase> {
+        self.worst_case.get(*curve.cases.last()?)
     }
 
     /// Of each sample that is classified correctly and was attacked to the end under all these cases, budgets ascending: the

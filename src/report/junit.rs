@@ -5,6 +5,7 @@ use std::fmt::{self, Write};
 use super::gate::Gate;
 use super::record::{AttackRow, Report};
 use super::text::{interval, percent};
+use crate::text::written;
 
 impl Report {
     /// The record as JUnit XML, valid by Jenkins' schema: a test case per gate, which fails where the gate does, and one per
@@ -14,10 +15,7 @@ impl Report {
     pub fn to_junit(&self, gates: &[Gate]) -> String {
         let gates: Vec<_> = gates.iter().map(|gate| self.gate_case(gate)).collect();
         let attacks: Vec<_> = self.attacks.iter().map(|row| self.attack_case(row)).collect();
-        let mut text = String::new();
-        // Writing to a string cannot fail.
-        let _ = self.write_junit(&mut text, &gates, &attacks);
-        text
+        written(|text| self.write_junit(text, &gates, &attacks))
     }
 
     fn write_junit(&self, text: &mut String, gates: &[Case], attacks: &[Case]) -> fmt::Result {

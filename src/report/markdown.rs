@@ -7,8 +7,9 @@ use std::fmt::Write;
 use super::curves::Curve;
 use super::gate::Gate;
 use super::record::{AttackRow, DataRecord, ModelRecord, Report, WorstCase};
-use super::text::{chance, interval, number, percent};
+use super::text::{interval, number, percent};
 use crate::finding::{Finding, Severity};
+use crate::text::written;
 use crate::threat::{Bounds, Threat};
 use escape::{cell, code, prose};
 
@@ -17,10 +18,7 @@ impl Report {
     /// curves and worst classes, warnings, and folded away how it was run. Names stay names, whatever they hold.
     #[must_use]
     pub fn to_markdown(&self, gates: &[Gate]) -> String {
-        let mut text = String::new();
-        // Writing to a string cannot fail.
-        let _ = self.write_markdown(&mut text, gates);
-        text
+        written(|text| self.write_markdown(text, gates))
     }
 
     fn write_markdown(&self, text: &mut String, gates: &[Gate]) -> std::fmt::Result {
@@ -106,25 +104,20 @@ impl Report {
     }
 
     fn curve_cells(&self, curve: &Curve) -> Option<[String; 7]> {
-        let case = self.worst_case.get(*curve.cases.last()?)?;
+        let case = self.end_of(curve)?;
         let of = &curve.distance;
-        let disparity = case.disparity.as_ref();
-        let worst = disparity
-            .and_then(|found| case.classes.iter().find(|row| row.class == found.worst_class));
+        let worst = case.worst_class();
         let none = || "-".to_owned();
         Some([
             threat(case),
             percent(curve.area),
             of.median.map_or_else(none, number),
             format!("{} of {}", of.censored, of.samples),
-            worst.map_or_else(none, |row| row.class.to_string()),
-            worst.map_or_else(none, |row| {
+            worst.map_or_else(none, |(row, _)| row.class.to_string()),
+            worst.map_or_else(none, |(row, _)| {
                 format!("{} {}", percent(row.robust_accuracy), interval(row.interval))
             }),
-            disparity.map_or_else(none, |found| {
-                let rough = if found.reliable { "" } else { " (few samples: a rough figure)" };
-                prose(&chance(found.p)) + rough
-            }),
+            worst.map_or_else(none, |(_, disparity)| prose(&disparity.chance())),
         ])
     }
 

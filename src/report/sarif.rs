@@ -164,7 +164,7 @@ mod tests {
     fn paths_are_uris() {
         for (path, expected) in [
             ("models/a b.onnx", "models/a%20b.onnx"),
-            ("/tmp/ä.onnx", "file:///tmp/%C3%A4.onnx"),
+            ("/models/ä.onnx", "file:///models/%C3%A4.onnx"),
             ("c:<x>%2F#?", "c%3A%3Cx%3E%252F%23%3F"),
         ] {
             assert_eq!(uri(path), expected);

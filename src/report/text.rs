@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::curves::Quantiles;
 use super::record::{Distances, Report};
 use super::table::write_table;
+use crate::text::{short, written};
 use crate::threat::Domain;
 
 /// The columns of the table; all but the first three are numbers.
@@ -26,10 +27,7 @@ impl Report {
     /// per threat, warnings. It ends in a newline.
     #[must_use]
     pub fn to_text(&self) -> String {
-        let mut text = String::new();
-        // Writing to a string cannot fail.
-        let _ = self.write_text(&mut text);
-        text
+        written(|text| self.write_text(text))
     }
 
     fn write_text(&self, text: &mut String) -> std::fmt::Result {
@@ -88,9 +86,7 @@ impl Report {
             writeln!(text)?;
         }
         for curve in &self.curves {
-            let Some(case) = curve.cases.last().and_then(|&last| self.worst_case.get(last)) else {
-                continue;
-            };
+            let Some(case) = self.end_of(curve) else { continue };
             let (norm, eps) = (curve.norm, case.eps.map_or_else(String::new, number));
             let Quantiles { samples, censored, median, .. } = curve.distance;
             let half = match median {
@@ -106,17 +102,14 @@ impl Report {
                 "curve   {norm} up to {eps}: mean robust accuracy {}, {half}",
                 percent(curve.area)
             )?;
-            let Some(disparity) = &case.disparity else { continue };
-            let worst = case.classes.iter().find(|row| row.class == disparity.worst_class);
-            if let Some(worst) = worst {
+            if let Some((worst, disparity)) = case.worst_class() {
                 writeln!(
                     text,
-                    "classes {norm} {eps}: the worst is {} with {} {}; classes differ with p = {}{}",
+                    "classes {norm} {eps}: the worst is {} with {} {}; classes differ with p = {}",
                     worst.class,
                     percent(worst.robust_accuracy),
                     interval(worst.interval),
-                    chance(disparity.p),
-                    if disparity.reliable { "" } else { " (few samples: a rough figure)" }
+                    disparity.chance()
                 )?;
             }
         }
@@ -160,11 +153,6 @@ impl Report {
         }
         write_table(text, &rows, 3)
     }
-}
-
-/// The start of a hash.
-pub(super) fn short(sha256: &str) -> &str {
-    sha256.get(..12).unwrap_or(sha256)
 }
 
 pub(super) fn percent(share: Option<f64>) -> String {

@@ -241,7 +241,7 @@ fn no_attack_beats_all_points_that_there_are() {
 
 /// Prints the table of `docs/strength.md`.
 #[test]
-#[ignore = "minutes"]
+#[ignore = "asserts no more than its quick twin: it prints the table of docs/strength.md, in minutes"]
 fn what_is_found_of_all_that_there_is() {
     for (attack, norm) in seeking() {
         let (found, exist) = found(&attack, norm, 60);

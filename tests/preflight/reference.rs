@@ -148,7 +148,6 @@ fn honest_models_show_no_sign_of_masking() {
 
 /// Not among them: `mnist_net_256x2`, on which Square breaks one sample of 30 more than a single run of PGD does, and is told.
 #[test]
-#[ignore = "minutes"]
 fn larger_honest_models_show_no_sign_of_masking() {
     for (name, eps) in [
         ("cifar_base_kw", 2.0 / 255.0),
