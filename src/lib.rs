@@ -38,6 +38,7 @@ mod model;
 mod norm;
 pub mod objective;
 mod parameters;
+pub mod picture;
 pub mod preflight;
 pub mod report;
 mod rng;
