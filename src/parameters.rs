@@ -1,5 +1,6 @@
 //! The command-line form of what has a name and parameters: `pgd:steps=40,loss=margin`.
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Number, Value};
 
@@ -42,3 +43,79 @@ fn value(text: &str) -> Value {
         },
     }
 }
+
+/// "above:output=0,value=1.5": what has a value, in alphabetical order.
+pub(crate) fn describe(id: &str, parameters: &impl Serialize) -> String {
+    let parameters = serde_json::to_value(parameters).unwrap_or_default();
+    let shown = |(name, value): (&String, &Value)| match value {
+        Value::Null => None,
+        Value::String(text) => Some(format!("{name}={text}")),
+        value => Some(format!("{name}={value}")),
+    };
+    let shown: Vec<String> =
+        parameters.as_object().into_iter().flatten().filter_map(shown).collect();
+    format!("{id}:{}", shown.join(","))
+}
+
+/// Turns rows `"id" => Type` into an enum of them, which is read from a command line and a configuration file by the name, and
+/// gives the thing itself behind its trait.
+macro_rules! kinds {
+    (
+        $(#[$doc:meta])* $kind:ident, $what:literal, $trait:ident by $get:ident;
+        $($id:literal => $one:ident,)*
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+        #[serde(tag = $what)]
+        #[non_exhaustive]
+        pub enum $kind {
+            $(
+                #[doc = concat!("[`", stringify!($one), "`]")]
+                #[serde(rename = $id)]
+                $one($one),
+            )*
+        }
+
+        impl $kind {
+            /// The names, in alphabetical order.
+            pub const IDS: &'static [&'static str] = &[$($id),*];
+
+            /// The thing itself.
+            #[must_use]
+            pub fn $get(&self) -> ::std::sync::Arc<dyn $trait> {
+                match self {
+                    $(Self::$one(one) => ::std::sync::Arc::new(one.clone()),)*
+                }
+            }
+        }
+
+        $(impl From<$one> for $kind {
+            fn from(one: $one) -> Self {
+                Self::$one(one)
+            }
+        })*
+
+        impl ::std::fmt::Display for $kind {
+            /// The name and all parameters that have a value.
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                f.pad(&match self {
+                    $(Self::$one(one) => $crate::parameters::describe($id, one),)*
+                })
+            }
+        }
+
+        impl ::std::str::FromStr for $kind {
+            type Err = $crate::error::Error;
+
+            /// Reads `name` or `name:parameter=value,...`.
+            fn from_str(text: &str) -> $crate::error::Result<Self> {
+                let (id, parameters) = text.split_once(':').unwrap_or((text, ""));
+                match id.trim() {
+                    $($id => $crate::parameters::parse($id, parameters).map(Self::$one),)*
+                    id => Err($crate::parameters::unknown($what, id, Self::IDS)),
+                }
+            }
+        }
+    };
+}
+pub(crate) use kinds;

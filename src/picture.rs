@@ -89,6 +89,19 @@ impl Picture {
         Some(Self { width, height, pixels })
     }
 
+    /// The same picture with squares of so many pixels' side for pixels: what is small can be seen.
+    #[must_use]
+    pub fn enlarged(&self, times: u32) -> Self {
+        let times = times.max(1);
+        let (width, height) = (self.width * times, self.height * times);
+        let at = |row: u32, column: u32| {
+            self.pixels[(row / times) as usize * self.width as usize + (column / times) as usize]
+        };
+        let pixels =
+            (0..height).flat_map(|row| (0..width).map(move |column| at(row, column))).collect();
+        Self { width, height, pixels }
+    }
+
     /// Pixels from left to right.
     #[must_use]
     pub fn width(&self) -> u32 {
@@ -190,6 +203,15 @@ mod tests {
         // Nothing anywhere is all white, whatever the limit.
         let picture = Picture::of_map(&[0.0; 4], &[2, 2], 0.0).unwrap();
         assert_eq!(decoded(&picture.to_png()).2, [247; 4]);
+    }
+
+    #[test]
+    fn enlarged_pixels_are_squares() {
+        let small = Picture::of_sample(&[0.0, 1.0, 1.0, 0.0], &[2, 2], (0.0, 1.0)).unwrap();
+        let (w, b) = (255, 0);
+        let rows = [[b, b, w, w], [b, b, w, w], [w, w, b, b], [w, w, b, b]];
+        assert_eq!(decoded(&small.enlarged(2).to_png()), ((4, 4), 1, rows.concat()));
+        assert_eq!((small.enlarged(1), small.enlarged(0)), (small.clone(), small.clone()));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use ironbound::{Error, Result};
 /// Done, and nothing is amiss.
 pub(crate) const DONE: u8 = 0;
 /// Done, but what was looked at does not pass.
+#[allow(dead_code, reason = "for the examples with gates")]
 pub(crate) const FAILED: u8 = 1;
 /// Bad usage, bad data, a missing file. Clap exits with it, too.
 const USAGE: u8 = 2;

@@ -1,6 +1,8 @@
 //! Clean and robust accuracy of an ONNX classifier, from the command line. See `--help`.
 
 mod args;
+#[path = "../common/digits.rs"]
+mod digits;
 mod features;
 mod files;
 mod gates;

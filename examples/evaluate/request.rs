@@ -9,15 +9,12 @@ use ironbound::{
 };
 
 use crate::args::Args;
+use crate::digits;
 use crate::features::Features;
 use crate::loading::{DataOptions, bounds, fault};
 use crate::reports;
 use crate::share;
 use crate::shell::expect_folder;
-
-/// The classifier and the test images that come with the example: 8x8 digits.
-const MODEL: &[u8] = include_bytes!("../assets/digits_cnn.onnx");
-const DATA: &[u8] = include_bytes!("../assets/digits_test.npz");
 
 const ATTACKS: [&str; 3] = ["noise", "fgsm", "pgd"];
 /// Outputs that are no scores may be so large that cross-entropy has no slope left, and a distance from the clean outputs
@@ -108,10 +105,7 @@ impl<'a> Request<'a> {
                 };
                 (model, data)
             }
-            _ => {
-                let model = Model::from_bytes_with(MODEL, "digits_cnn.onnx", &self.options)?;
-                (model, Dataset::npz_from_bytes("digits_test.npz", DATA, "x", "y")?)
-            }
+            _ => digits::load(&self.options)?,
         };
         if let Some(expected) = &self.args.expect_sha256 {
             expect_model(model.info(), expected)?;

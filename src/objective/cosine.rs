@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::Objective;
-use super::kind::describe;
 use crate::error::{Error, Result};
+use crate::parameters::describe;
 
 /// The cosine of the angle between the outputs and those at the clean input under `below`: its value is
 /// `below - cos(y, y_clean)`. Outputs of length 0 have the cosine 0 and no gradient.

@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::Objective;
-use super::kind::{describe, expect_output};
+use super::kind::expect_output;
 use crate::error::{Error, Result};
+use crate::parameters::describe;
 
 /// An output more than `by` away from what it is at the clean input: of an output its value is `|y - y_clean| - by`, or
 /// without the absolute value where it has to move one way.

@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::Objective;
-use super::kind::{describe, expect_output};
+use super::kind::expect_output;
 use crate::error::Result;
+use crate::parameters::describe;
 
 /// Output `output` above `value`: its value is `y_output - value`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

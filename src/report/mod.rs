@@ -32,3 +32,5 @@ pub use record::{
     WorstCase,
 };
 pub use samples::{Outcome, SampleRow};
+pub(crate) use table::write_table;
+pub(crate) use text::number;

@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 /// Writes rows of cells, the first of them the head: columns as wide as their widest cell, the first `left` of them aligned
 /// to the left, the others, numbers, to the right.
-pub(super) fn write_table<const N: usize>(
+pub(crate) fn write_table<const N: usize>(
     text: &mut String,
     rows: &[[String; N]],
     left: usize,

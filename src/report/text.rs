@@ -169,7 +169,7 @@ pub(super) fn chance(p: f64) -> String {
 }
 
 /// Four significant digits, without trailing zeros.
-pub(super) fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     if value == 0.0 {
         return "0".into();
     }

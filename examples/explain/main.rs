@@ -1,0 +1,100 @@
+//! On which features a classifier's answers hang, from the command line. See `--help`.
+
+mod args;
+#[path = "../common/digits.rs"]
+mod digits;
+#[path = "../common/interrupt.rs"]
+mod interrupt;
+#[path = "../common/loading.rs"]
+mod loading;
+mod pictures;
+#[path = "../common/shell.rs"]
+mod shell;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+use ironbound::attack::{AnyAttack, AttackSpec};
+use ironbound::explain::{Method, feature_use};
+use ironbound::{
+    Bounds, Budget, Cancel, Dataset, Error, Evaluation, Explain, Model, Norm, Result, Threat,
+};
+
+use args::Args;
+
+fn main() -> ExitCode {
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("off")).init();
+    ExitCode::from(run(&Args::parse()).unwrap_or_else(|error| shell::report(&error)))
+}
+
+fn run(args: &Args) -> Result<u8> {
+    args.npz.iter().try_for_each(|path| shell::expect_folder(path))?;
+    let (samples, bounds) = (args::samples(&args.samples)?, loading::bounds(&args.bounds)?);
+    let (method, focus, score) =
+        (args.method.parse::<Method>()?, args.class.parse()?, args.score.parse()?);
+    method.explainer().validate()?;
+    let attacks = attacks(args)?;
+    let threat = threat(args, &bounds)?;
+    let (model, data) = load(args)?;
+    let cancel = interrupt::stop_on_interrupt();
+    let explain = Explain::new(&model, &data).samples(samples).method(method);
+    let explain = explain.focus(focus).score(score).seed(args.seed).cancel(cancel.clone());
+    let found = explain.run()?;
+    let mut text = found.to_text();
+    if !attacks.is_empty() {
+        text += &used(args, (&model, &data), threat, attacks, cancel)?;
+    }
+    if !args.quiet {
+        // A reader that went away, such as `head`, must cost neither the files nor the exit code.
+        let _ = std::io::stdout().write_all(text.as_bytes());
+    }
+    args.npz.as_ref().map_or(Ok(()), |path| found.save_npz(path))?;
+    args.png.as_ref().map_or(Ok(()), |folder| pictures::save(&found, &bounds, folder))?;
+    Ok(shell::DONE)
+}
+
+fn load(args: &Args) -> Result<(Model, Dataset)> {
+    let (options, reading) = (args.loading.model()?, args.loading.data()?);
+    match (&args.model, &args.data) {
+        (Some(model), Some(data)) => {
+            // A missing data file is told at once, not after minutes of loading a model.
+            std::fs::metadata(data).map_err(|source| Error::Io { path: data.clone(), source })?;
+            let model = Model::load_with(model, &options)?;
+            let data = reading.read(data, &model)?;
+            Ok((model, data))
+        }
+        _ => digits::load(&options),
+    }
+}
+
+fn attacks(args: &Args) -> Result<Vec<AttackSpec>> {
+    let parse = |text: &String| {
+        let attack: AttackSpec = text.parse()?;
+        attack.validate().map(|()| attack)
+    };
+    args.attack.iter().map(parse).collect()
+}
+
+fn threat(args: &Args, bounds: &Bounds) -> Result<Threat> {
+    let (norm, budget): (Norm, Budget) = (args.norm.parse()?, args.eps.parse()?);
+    Ok(Threat { budget, ..Threat::new(norm, 0.0).with_bounds(bounds.clone()) })
+}
+
+/// Attacks, and says which features what succeeded changed.
+fn used(
+    args: &Args,
+    (model, data): (&Model, &Dataset),
+    threat: Threat,
+    attacks: Vec<AttackSpec>,
+    cancel: Cancel,
+) -> Result<String> {
+    let run = Evaluation::new(model, data).range(0, args.limit).seed(args.seed).threat(threat);
+    let run = attacks.into_iter().fold(run, Evaluation::attack);
+    let results = run.preflight(false).cancel(cancel).run()?;
+    if results.partial {
+        return Err(Error::Cancelled);
+    }
+    let uses = feature_use(model, data, &results)?;
+    Ok(uses.iter().map(|of| format!("\n{}", of.to_text(args.features))).collect())
+}
