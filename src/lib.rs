@@ -50,7 +50,7 @@ pub use audit::Audit;
 pub use cancel::Cancel;
 pub use data::{Dataset, Layout, NpzArray, NpzValues, write_npz};
 pub use error::{Cause, Error, Result};
-pub use evaluate::{CorruptionResults, Corruptions, Evaluation, Observer, Results};
+pub use evaluate::{CorruptionResults, Corruptions, Evaluation, Observer, Results, Shard, merge};
 pub use explain::{Explain, Explanations};
 pub use finding::{Finding, Severity};
 pub use goal::{Aim, Goal, argmax, confidence};

@@ -440,7 +440,7 @@ fn ids_and_access_reach_the_results() {
     let (inputs, labels) = samples(&model, 1, 10);
     let data = dataset(inputs, labels, 4);
     let results = evaluation(&model, &data).threat(Threat::new(Norm::Linf, 0.1)).run().unwrap();
-    let named: Vec<_> = results.rows.iter().map(|row| (&row.attack[..], row.access)).collect();
+    let named: Vec<_> = results.rows.iter().map(|row| (&row.attack[..], &row.access[..])).collect();
     assert_eq!(
         named,
         [("noise", "blind"), ("fgsm", "gradient"), ("pgd", "gradient"), ("fab", "gradient")]

@@ -94,6 +94,14 @@ pub(crate) struct Args {
     /// Samples attacked together; the result does not depend on it
     #[arg(long, value_name = "B")]
     pub(crate) batch: Option<usize>,
+    /// Keep what became of each sample in this file as soon as it is known: a run that was interrupted or killed goes on there
+    /// when it is started again, and ends in the same report
+    #[arg(long, value_name = "FILE.jsonl")]
+    pub(crate) checkpoint: Option<PathBuf>,
+    /// Evaluate only part I of N of the samples, counted from 1: run each with a checkpoint of its own, on as many machines as
+    /// there are, and put them together with the example `merge`
+    #[arg(long, value_name = "I/N", requires = "checkpoint")]
+    pub(crate) shard: Option<String>,
     #[command(flatten)]
     pub(crate) files: Files,
     /// Write the adversarial points to this file (x, y, prediction, sample, row, eps, distance)

@@ -4,6 +4,7 @@ mod args;
 #[path = "../common/digits.rs"]
 mod digits;
 mod features;
+#[path = "../common/files.rs"]
 mod files;
 mod gates;
 #[path = "../common/interrupt.rs"]
@@ -60,6 +61,12 @@ fn run(args: &Args) -> Result<u8> {
     }
     if let Some(threads) = args.threads {
         evaluation = evaluation.threads(threads);
+    }
+    if let Some(shard) = request.shard {
+        evaluation = evaluation.shard(shard);
+    }
+    if let Some(path) = &args.checkpoint {
+        evaluation = evaluation.checkpoint(path);
     }
     if let Some(batch) = args.batch {
         evaluation = evaluation.batch(batch);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ironbound::attack::{AnyAttack, AttackSpec};
 use ironbound::{
     Budget, Classifier, Dataset, Error, Goal, Model, ModelInfo, ModelOptions, Norm, ObjectiveKind,
-    ObjectiveModel, Report, Result, Threat,
+    ObjectiveModel, Report, Result, Shard, Threat,
 };
 
 use crate::args::Args;
@@ -39,6 +39,7 @@ pub(crate) struct Request<'a> {
     objective: Option<ObjectiveKind>,
     threats: Vec<Threat>,
     pub(crate) attacks: Vec<AttackSpec>,
+    pub(crate) shard: Option<Shard>,
     pub(crate) fail_under: Option<f64>,
     pub(crate) max_drop: Option<f64>,
     pub(crate) baseline: Option<Report>,
@@ -46,7 +47,7 @@ pub(crate) struct Request<'a> {
 
 impl<'a> Request<'a> {
     pub(crate) fn new(args: &'a Args) -> Result<Self> {
-        for path in args.files.paths().chain(&args.save_adversarial) {
+        for path in args.files.paths().chain(&args.save_adversarial).chain(&args.checkpoint) {
             expect_folder(path)?;
         }
         let (mut options, reading) = (args.loading.model()?, args.loading.data()?);
@@ -68,6 +69,7 @@ impl<'a> Request<'a> {
             args.max_drop.as_deref().map(|text| share::read("max-drop", text)).transpose()?;
         let (threats, attacks) = (threats(args)?, attacks(args)?);
         let features = args.features.read()?;
+        let shard = args.shard.as_deref().map(str::parse).transpose()?;
         let baseline = args.baseline.as_deref().map(reports::read).transpose()?;
         Ok(Self {
             args,
@@ -78,6 +80,7 @@ impl<'a> Request<'a> {
             objective,
             threats,
             attacks,
+            shard,
             fail_under,
             max_drop,
             baseline,

@@ -1,5 +1,9 @@
 //! What an attack comes to.
 
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
 /// What an attack did to one sample.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Outcome {
@@ -27,12 +31,13 @@ pub struct Outcome {
 }
 
 /// An attack within an ensemble.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Member {
     /// Its name there.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// The name of its access class.
-    pub access: &'static str,
+    pub access: Cow<'static, str>,
 }
 
 /// The closest success of a slot so far.

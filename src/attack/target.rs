@@ -602,7 +602,8 @@ impl Target<'_, Gradient> {
         for (&slot, _) in slots.iter().zip(broken).filter(|(_, broken)| !broken) {
             let outcome = &mut self.outcomes[slot];
             if outcome.success {
-                outcome.member.get_or_insert(Member { name, access: member.access() });
+                let (name, access) = (name.into(), member.access().into());
+                outcome.member.get_or_insert(Member { name, access });
             }
         }
         ended

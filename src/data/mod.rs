@@ -15,5 +15,6 @@ mod validate;
 mod write;
 
 pub use dataset::Dataset;
+pub(crate) use dataset::hex;
 pub use shape::Layout;
 pub use write::{NpzArray, NpzValues, write_npz};

@@ -6,19 +6,26 @@
 
 mod aims;
 mod builder;
+mod checkpoint;
 mod clean;
 mod corruptions;
 mod curve;
 mod events;
 mod judge;
 mod masking;
+mod part;
+mod points;
 mod results;
+mod run;
 mod scheduler;
+mod shard;
 mod turns;
 mod validate;
 mod warnings;
 
 pub use builder::Evaluation;
+pub use checkpoint::merge;
 pub use corruptions::{CorruptionResults, Corruptions};
 pub use events::{Observer, Plan, RowDone, Silent, UnitDone};
 pub use results::{Adversarial, Attempt, Clean, DataInfo, Fate, Passes, Results, Row};
+pub use shard::Shard;

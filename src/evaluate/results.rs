@@ -2,13 +2,17 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
+use super::points;
 use crate::attack::{Access, Gradient, Member};
 use crate::finding::Finding;
 use crate::model::ModelInfo;
 use crate::threat::Threat;
 
 /// What became of one sample under one attack and threat. The worst case over attacks is the greatest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Fate {
     /// Classified correctly, and not broken (or not attacked, because the target class is its label).
     Robust,
@@ -36,9 +40,11 @@ impl Fate {
 }
 
 /// A verified adversarial point.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Adversarial {
     /// The perturbed input.
+    #[serde(with = "points")]
     pub point: Arc<[f32]>,
     /// The perturbation's size in the threat's norm, computed in f64.
     pub distance: f64,
@@ -53,7 +59,8 @@ pub struct Adversarial {
 }
 
 /// One sample under one attack and threat.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Attempt {
     /// What became of the sample.
     pub fate: Fate,
@@ -91,7 +98,8 @@ impl Attempt {
 }
 
 /// Passes through a model.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Passes {
     /// Forward.
     pub forward: u64,
@@ -100,12 +108,13 @@ pub struct Passes {
 }
 
 /// One attack under one threat.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Row {
     /// The attack's name.
     pub attack: String,
     /// What the attack may ask: "blind", "decision", "score" or "gradient".
-    pub access: &'static str,
+    pub access: String,
     /// The attack's parameters.
     pub params: serde_json::Value,
     /// What the attacker may do.
@@ -141,7 +150,8 @@ impl Row {
 }
 
 /// One sample without an attack.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Clean {
     /// The predicted class; none when the logits were not finite, or the sample was not reached.
     pub prediction: Option<usize>,
@@ -154,7 +164,8 @@ pub struct Clean {
 }
 
 /// Where the samples came from.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct DataInfo {
     /// The file, or a name.
     pub path: String,

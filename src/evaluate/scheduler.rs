@@ -1,13 +1,17 @@
 //! Who is attacked when: one series per attack and norm, budgets ascending, work units in parallel.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use rayon::prelude::*;
 
+use super::checkpoint::Checkpoint;
 use super::events::{Observer, RowDone, UnitDone};
 use super::judge::Judge;
 use super::results::{Adversarial, Attempt, Clean, Fate, Passes, Row};
+use super::shard::Shard;
 use crate::attack::{AnyAttack, Family, Outcome, Prepared, Sample, Session, Starts, Subject};
 use crate::cancel::Cancel;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::goal::{Aim, Goal};
 use crate::threat::{Region, Threat};
 
@@ -34,6 +38,24 @@ impl<'a> Samples<'a> {
         self.ids[index]
     }
 
+    /// Those of a shard.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] where there are more shards than samples.
+    pub(super) fn part(self, shard: Shard) -> Result<Self> {
+        if shard.count() > self.len() {
+            let expected = format!("expected at most as many shards as samples, {}", self.len());
+            return Err(Error::parameter("shard", shard, expected));
+        }
+        let range = shard.range(self.len());
+        Ok(Self {
+            inputs: &self.inputs[range.start * self.features..range.end * self.features],
+            labels: &self.labels[range.clone()],
+            ids: &self.ids[range],
+            ..self
+        })
+    }
+
     pub(super) fn input(self, index: usize) -> &'a [f32] {
         &self.inputs[index * self.features..][..self.features]
     }
@@ -50,6 +72,10 @@ pub(super) struct Scheduler<'a> {
     pub(super) batch: usize,
     pub(super) query_limit: Option<u64>,
     pub(super) starts: Starts<'a>,
+    /// Where what became of samples is kept.
+    pub(super) checkpoint: Option<&'a Checkpoint>,
+    /// Runs of an attack under a threat so far, by whose number a checkpoint knows them.
+    pub(super) runs: AtomicUsize,
     pub(super) cancel: &'a Cancel,
     pub(super) observer: &'a dyn Observer,
 }
@@ -76,7 +102,7 @@ impl Scheduler<'_> {
         broken.for_each(|attempt| attempt.error = None);
         let row = |((aimed, attempts), preparation): ((&Aimed<'_>, _), _)| Row {
             attack: attack.id().into(),
-            access: attack.access(),
+            access: attack.access().into(),
             params: attack.params(),
             threat: aimed.threat.clone(),
             shared: attack.family() == Family::MinimalNorm,
@@ -128,23 +154,38 @@ impl Scheduler<'_> {
         aimed: Aimed<'_>,
         known: &[(Aimed<'_>, &[Attempt])],
     ) -> Vec<Attempt> {
+        let run = self.runs.fetch_add(1, Ordering::Relaxed);
         if self.cancel.is_cancelled() {
             return vec![Attempt::settled(Fate::Unreached); self.samples.len()];
         }
         let (mut attempts, open) = self.settled(aimed, known);
+        let mut left = open.clone();
+        if let Some(checkpoint) = self.checkpoint {
+            left.retain(|&index| match checkpoint.known(run, self.samples.id(index)) {
+                Some(attempt) => {
+                    attempts[index] = attempt.clone();
+                    false
+                }
+                None => true,
+            });
+        }
         let (norm, eps) = (aimed.threat.norm, aimed.threat.budget.largest());
-        self.observer.row_started(attack.id(), norm, eps, open.len());
-        let units: Vec<_> = open
+        self.observer.row_started(attack.id(), norm, eps, left.len());
+        let units: Vec<_> = left
             .par_chunks(self.batch)
             .map(|unit| {
                 let attempts = self.unit(attack, aimed, unit);
+                if let Some(checkpoint) = self.checkpoint {
+                    let ids = unit.iter().map(|&index| self.samples.id(index));
+                    checkpoint.record(run, ids.zip(&attempts));
+                }
                 let broken = attempts.iter().filter(|a| a.fate == Fate::Broken).count();
                 let (attack, samples) = (attack.id(), unit.len());
                 self.observer.unit_done(UnitDone { attack, norm, eps, samples, broken });
                 attempts
             })
             .collect();
-        for (index, attempt) in open.iter().zip(units.into_iter().flatten()) {
+        for (index, attempt) in left.iter().zip(units.into_iter().flatten()) {
             attempts[*index] = attempt;
         }
         leave_out_unfinished_stretches(&open, &mut attempts);

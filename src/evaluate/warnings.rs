@@ -3,17 +3,13 @@
 use super::masking::SIGNS;
 use super::results::{Attempt, Clean, Fate, Row};
 use crate::finding::Finding;
-use crate::goal::{Aim, Goal};
+use crate::goal::Goal;
 use crate::preflight::NON_FINITE_REMEDY;
-
-/// A threat's goal, and the aim that it came to on each sample.
-pub(super) type Aims<'a> = (&'a Goal, &'a [Option<Aim>]);
 
 /// What is known of the model and the data, then the warnings of the run, in a fixed order.
 pub(super) fn collect(
     known: Vec<Finding>,
     clean: &[Clean],
-    aims: &[Aims<'_>],
     rows: &[Row],
     partial: bool,
 ) -> Vec<Finding> {
@@ -24,7 +20,7 @@ pub(super) fn collect(
         all.push(Finding::warning("interrupted", message));
     }
     all.extend(non_finite(clean));
-    all.extend(target_is_label(clean, aims));
+    all.extend(target_is_label(rows));
     for series in rows.chunk_by(|a, b| {
         (&a.attack, &a.params, a.threat.norm) == (&b.attack, &b.params, b.threat.norm)
     }) {
@@ -46,15 +42,17 @@ fn non_finite(clean: &[Clean]) -> Option<Finding> {
     Some(Finding::error("non-finite", message).remedy(NON_FINITE_REMEDY))
 }
 
-fn target_is_label(clean: &[Clean], aims: &[Aims<'_>]) -> Vec<Finding> {
+fn target_is_label(rows: &[Row]) -> Vec<Finding> {
     let mut seen: Vec<&Goal> = vec![];
     let mut all = vec![];
-    for (goal, aims) in aims {
-        if seen.contains(goal) {
+    for row in rows {
+        let goal = &row.threat.goal;
+        if seen.contains(&goal) {
             continue;
         }
         seen.push(goal);
-        let count = clean.iter().zip(*aims).filter(|(c, aim)| c.correct && aim.is_none()).count();
+        let is_label = |attempt: &&Attempt| attempt.fate == Fate::Robust && !attempt.attacked;
+        let count = row.attempts.iter().filter(is_label).count();
         if count > 0 {
             let message = format!(
                 "{}: not attacked, and counted as robust",

@@ -3,6 +3,8 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::bound::Bound;
 use super::given::Given;
 use super::inspect::Inspector;
@@ -12,7 +14,8 @@ use crate::goal::Aim;
 use crate::loss::Loss;
 
 /// What a report says of a model.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ModelInfo {
     /// The file, or the name that it was given.
     pub path: String,

@@ -194,7 +194,7 @@ impl<'a> Preflight<'a> {
             Ok(subject) => subject,
             Err(Error::Cancelled) => return Err(Error::Cancelled),
             Err(error) => {
-                found.push(check_failed(Severity::Error, "the model", &error));
+                found.push(check_failed(Severity::Error, "the model", &error.one_line()));
                 return Ok((found, None));
             }
         };
@@ -205,7 +205,7 @@ impl<'a> Preflight<'a> {
                 Err(Error::Cancelled) => return Err(Error::Cancelled),
                 Err(error) => {
                     let what = format!("the check of {name}");
-                    found.push(check_failed(Severity::Warning, &what, &error));
+                    found.push(check_failed(Severity::Warning, &what, &error.one_line()));
                 }
             }
         }
@@ -259,7 +259,7 @@ impl<'a> Preflight<'a> {
 }
 
 /// Says that a check could not be run.
-pub(crate) fn check_failed(severity: Severity, what: &str, error: &Error) -> Finding {
-    let message = format!("{what} could not be run: {}", error.one_line());
+pub(crate) fn check_failed(severity: Severity, what: &str, error: &str) -> Finding {
+    let message = format!("{what} could not be run: {error}");
     Finding::new(severity, "check-failed", message)
 }

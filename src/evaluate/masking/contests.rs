@@ -1,7 +1,7 @@
 //! Attacks that should lose to others: those that know less, or try less.
 
 use super::bar::{beats, surely};
-use crate::attack::{Access, Blind, Decision, Gradient, Score, TRANSFER};
+use crate::attack::{Access, Blind, Decision, Gradient, Member, Score, TRANSFER};
 use crate::evaluate::results::{Fate, Row};
 use crate::finding::Finding;
 use crate::threat::Threat;
@@ -131,18 +131,19 @@ fn iterated(row: &Row) -> Option<Standing<'_>> {
 /// broke, too.
 fn black_box(row: &Row) -> Option<Standing<'_>> {
     let is_black = |access: &str| [Decision::NAME, Score::NAME].contains(&access);
-    if is_black(row.access) || row.attack == TRANSFER {
+    if is_black(&row.access) || row.attack == TRANSFER {
         return Some(all(row));
     }
-    let mut members = row.attempts.iter().filter_map(|a| a.adversarial.as_ref()?.member);
-    let member = members.find(|member| is_black(member.access))?;
-    Some(Standing { row, attack: member.name, broken: row.broken() })
+    let mut members = row.attempts.iter().filter_map(|a| a.adversarial.as_ref()?.member.as_ref());
+    let member = members.find(|member| is_black(&member.access))?;
+    Some(Standing { row, attack: &member.name, broken: row.broken() })
 }
 
 /// What an attack by gradients broke, or an ensemble's members of that class.
 fn white_box(row: &Row) -> Option<Standing<'_>> {
-    let by_gradients = |access: Option<&str>| access.is_none_or(|access| access == Gradient::NAME);
+    let by_gradients =
+        |member: &Option<Member>| member.as_ref().is_none_or(|m| m.access == Gradient::NAME);
     let found = row.attempts.iter().filter_map(|attempt| attempt.adversarial.as_ref());
-    let broken = found.filter(|found| by_gradients(found.member.map(|m| m.access))).count();
+    let broken = found.filter(|found| by_gradients(&found.member)).count();
     row.is_white_box().then_some(Standing { row, attack: &row.attack, broken })
 }

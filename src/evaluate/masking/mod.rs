@@ -8,7 +8,7 @@ mod contests;
 mod more_steps;
 mod probe;
 
-pub(super) use probe::Probe;
+pub(super) use probe::{Probe, Probed};
 
 use super::results::Row;
 use crate::finding::Finding;

@@ -1,6 +1,7 @@
 //! A closer look at a few samples that the attacks by gradients left robust.
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::attack::{AnyAttack, Pgd, Sample, Session};
 use crate::cancel::Cancel;
@@ -28,12 +29,25 @@ const SHARES: [f64; 3] = [0.01, 0.1, 1.0];
 pub(in crate::evaluate) struct Probe<'a> {
     pub(in crate::evaluate) judge: Judge<'a>,
     pub(in crate::evaluate) samples: Samples<'a>,
+    /// All samples of the run, of which `samples` may be a part.
+    pub(in crate::evaluate) whole: Samples<'a>,
     pub(in crate::evaluate) seed: u64,
     pub(in crate::evaluate) cancel: &'a Cancel,
 }
 
+/// What survivors showed: the first of those that the first norm leaves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::evaluate) struct Probed {
+    /// Which norm of the run it is.
+    norm: usize,
+    /// One by one; why not, where the model could not be run.
+    shown: Vec<Result<Shown, String>>,
+}
+
 /// What one survivor showed.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Shown {
     /// Whether the attack without a budget failed.
     withstands: bool,
@@ -42,28 +56,21 @@ struct Shown {
 }
 
 impl Probe<'_> {
-    pub(in crate::evaluate) fn run(&self, rows: &[Row]) -> Vec<Finding> {
-        let Some((threat, survivors)) = survivors(rows) else { return vec![] };
+    /// Nothing where there is no survivor, or the run was cancelled.
+    pub(in crate::evaluate) fn run(&self, rows: &[Row]) -> Option<Probed> {
+        let (norm, threat, survivors) = survivors(rows)?;
         let unbounded = self.unbounded(threat);
-        let shown: Vec<_> = survivors
-            .par_iter()
-            .map(|&index| {
-                Ok(Shown {
-                    withstands: self.withstands(&unbounded, index)?,
-                    is_flat: self.is_flat(threat, index)?,
-                })
-            })
-            .collect();
-        match shown.into_iter().collect::<Result<Vec<Shown>>>() {
-            Ok(shown) => {
-                let count = |is: fn(&Shown) -> bool| shown.iter().filter(|shown| is(shown)).count();
-                let withstanding = unbounded_fails(count(|s| s.withstands), shown.len());
-                let flat = flat_along_gradient(count(|s| s.is_flat), shown.len(), threat);
-                withstanding.into_iter().chain(flat).collect()
-            }
-            Err(Error::Cancelled) => vec![],
-            Err(error) => vec![check_failed(Severity::Warning, "the probe of survivors", &error)],
-        }
+        let look = |&index: &usize| {
+            let withstands = self.withstands(&unbounded, index)?;
+            Ok(Shown { withstands, is_flat: self.is_flat(threat, index)? })
+        };
+        let shown: Vec<Result<Shown>> = survivors.par_iter().map(look).collect();
+        let kept = |shown: Result<Shown>| match shown {
+            Err(Error::Cancelled) => None,
+            shown => Some(shown.map_err(|error| error.one_line())),
+        };
+        let shown = shown.into_iter().map(kept).collect::<Option<_>>()?;
+        Some(Probed { norm, shown })
     }
 
     fn sample(&self, index: usize) -> Sample<'_> {
@@ -78,7 +85,7 @@ impl Probe<'_> {
             if lower.is_finite() && upper.is_finite() {
                 return f64::from(upper) - f64::from(lower);
             }
-            let values = self.samples.inputs.iter().skip(feature).step_by(self.samples.features);
+            let values = self.whole.inputs.iter().skip(feature).step_by(self.whole.features);
             let ends = (f32::INFINITY, f32::NEG_INFINITY);
             let (low, high) = values.fold(ends, |(low, high), x| (low.min(*x), high.max(*x)));
             f64::from(high) - f64::from(low)
@@ -130,14 +137,50 @@ impl Probe<'_> {
     }
 }
 
-/// The largest budget of the first norm that leaves samples robust to every attack by gradients, and the first of them.
-/// Threats with a mask or a domain are passed over: under one, no attack may get far.
-fn survivors(rows: &[Row]) -> Option<(&Threat, Vec<usize>)> {
-    rows.chunk_by(|a, b| a.threat.norm == b.threat.norm).find_map(|of_norm| {
-        let white = of_norm.iter().filter(|row| row.is_white_box());
-        let white: Vec<&Row> =
-            white.filter(|row| row.threat.mask.is_none() && row.threat.domain.is_any()).collect();
-        let threat = &white.last()?.threat;
+impl Probed {
+    /// What the parts of a run showed, as all of it would have.
+    pub(in crate::evaluate) fn merged<'p>(
+        parts: impl IntoIterator<Item = &'p Self>,
+    ) -> Option<Self> {
+        let parts: Vec<_> = parts.into_iter().collect();
+        let norm = parts.iter().map(|part| part.norm).min()?;
+        let of_norm = parts.iter().filter(|part| part.norm == norm);
+        let shown = of_norm.flat_map(|part| part.shown.clone()).take(PROBED).collect();
+        Some(Self { norm, shown })
+    }
+
+    /// `rows` are those of the run.
+    pub(in crate::evaluate) fn findings(&self, rows: &[Row]) -> Vec<Finding> {
+        let shown = match self.shown.iter().cloned().collect::<Result<Vec<_>, _>>() {
+            Ok(shown) => shown,
+            Err(error) => {
+                return vec![check_failed(Severity::Warning, "the probe of survivors", &error)];
+            }
+        };
+        let count = |is: fn(&Shown) -> bool| shown.iter().filter(|shown| is(shown)).count();
+        let threat = by_norm(rows).nth(self.norm).and_then(of_white_box).map(|(threat, _)| threat);
+        let withstanding = unbounded_fails(count(|s| s.withstands), shown.len());
+        let flat = flat_along_gradient(count(|s| s.is_flat), shown.len(), threat);
+        withstanding.into_iter().chain(flat).collect()
+    }
+}
+
+fn by_norm(rows: &[Row]) -> impl Iterator<Item = &[Row]> {
+    rows.chunk_by(|a, b| a.threat.norm == b.threat.norm)
+}
+
+/// The rows of attacks by gradients, and the largest budget among them. Threats with a mask or a domain are passed over: under
+/// one, no attack may get far.
+fn of_white_box(rows: &[Row]) -> Option<(&Threat, Vec<&Row>)> {
+    let is_open = |row: &&Row| row.threat.mask.is_none() && row.threat.domain.is_any();
+    let white: Vec<_> = rows.iter().filter(|row| row.is_white_box()).filter(is_open).collect();
+    Some((&white.last()?.threat, white))
+}
+
+/// The first norm that leaves samples robust to every attack by gradients, its largest budget, and the first of the samples.
+fn survivors(rows: &[Row]) -> Option<(usize, &Threat, Vec<usize>)> {
+    by_norm(rows).enumerate().find_map(|(norm, rows)| {
+        let (threat, white) = of_white_box(rows)?;
         let left = |index: &usize| {
             let mut attempts =
                 white.iter().filter(|r| r.threat == *threat).map(|row| &row.attempts[*index]);
@@ -145,7 +188,7 @@ fn survivors(rows: &[Row]) -> Option<(&Threat, Vec<usize>)> {
         };
         let all = 0..white.last()?.attempts.len();
         let survivors: Vec<usize> = all.filter(left).take(PROBED).collect();
-        (!survivors.is_empty()).then_some((threat, survivors))
+        (!survivors.is_empty()).then_some((norm, threat, survivors))
     })
 }
 
@@ -160,7 +203,8 @@ fn unbounded_fails(count: usize, all: usize) -> Option<Finding> {
     (8 * count > all).then(|| Finding::warning("unbounded-attack-fails", message).remedy(remedy))
 }
 
-fn flat_along_gradient(count: usize, all: usize, threat: &Threat) -> Option<Finding> {
+fn flat_along_gradient(count: usize, all: usize, threat: Option<&Threat>) -> Option<Finding> {
+    let threat = threat?;
     let message = format!(
         "on {count} of {all} samples that were left robust, the margin does not change for the worse along its gradient, by \
          1 %, 10 % or all of {} {}: the gradient is not the slope",
