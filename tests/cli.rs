@@ -138,6 +138,8 @@ fn wrong_settings_exit_with_2() {
         (&["--markdown", "no/such/folder/report.md"], "no/such/folder/report.md: "),
         (&["--junit", "examples"], "examples: "),
         (&["--sarif", "no/such/folder/report.sarif"], "no/such/folder/report.sarif: "),
+        (&["--attestation", "examples"], "examples: "),
+        (&["--attestation", "x.json"], "`attestation` is x.json"),
         (&["--save-adversarial", "examples"], "examples: "),
     ];
     for (args, part) in cases {
@@ -188,6 +190,7 @@ fn help_and_version() {
         "--markdown",
         "--junit",
         "--sarif",
+        "--attestation",
         "--save-adversarial",
         "--fail-under",
         "--no-preflight",

@@ -6,10 +6,11 @@ mod closed;
 use closed::{Linear, dataset, samples};
 use ironbound::attack::AttackSpec;
 use ironbound::evaluate::Fate;
-use ironbound::report::{Gate, Outcome, Report, SampleRow};
+use ironbound::report::{Gate, ModelRecord, Outcome, Report, SampleRow};
 use ironbound::{Evaluation, Finding, Norm, Results, Threat};
 use roxmltree::{Document, Node};
-use serde_json::Value;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 /// What a name may hold.
 const HOSTILE: &str =
@@ -397,4 +398,73 @@ fn sarif_keeps_names() {
     assert_eq!(result["locations"][0]["logicalLocations"][0]["fullyQualifiedName"], HOSTILE);
     let text = result["message"]["text"].as_str().unwrap();
     assert_eq!(text, format!("{HOSTILE}\nNodes: {HOSTILE}\nRemedy: {HOSTILE}"));
+}
+
+#[test]
+fn an_attestation_names_the_file_and_what_holds() {
+    let mut report = Report::new(&results());
+    report.model.path = "models/a b.onnx".into();
+    report.warnings = vec![Finding::info("one-by-one", "m")];
+    let of = |report: &Report, gates: &[Gate]| -> Value {
+        serde_json::from_str(&report.to_attestation(gates).unwrap()).unwrap()
+    };
+    let [holds, fails] = gates("--fail-under 80%");
+    let statement = of(&report, std::slice::from_ref(&holds));
+    assert_eq!(statement["_type"], "https://in-toto.io/Statement/v1");
+    let subject = json!([{ "name": "a b.onnx", "digest": { "sha256": report.model.sha256 } }]);
+    assert_eq!(statement["subject"], subject);
+    let predicate = &statement["predicate"];
+    assert_eq!(predicate["result"], "PASSED");
+    assert_eq!(predicate["passedTests"], json!(["--fail-under 80%"]));
+    assert_eq!((&predicate["failedTests"], &predicate["warnedTests"]), (&json!([]), &json!([])));
+    let [data, record] = &predicate["configuration"].as_array().unwrap()[..] else { panic!() };
+    assert_eq!(data["digest"]["sha256"], report.data.sha256[..]);
+    assert_eq!(data["annotations"], json!({ "samples": 20, "offset": 2 }));
+    let digest = Sha256::digest(report.to_json());
+    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(record["digest"]["sha256"], digest[..]);
+    assert_eq!(record["annotations"]["seed"], 5);
+    let figures = &predicate["ironbound"];
+    assert_eq!(figures["clean"]["accuracy"].as_f64(), report.clean.accuracy);
+    for (row, case) in figures["worstCase"].as_array().unwrap().iter().zip(&report.worst_case) {
+        assert_eq!((row["eps"].as_f64(), &row["norm"]), (case.eps, &json!("linf")));
+        assert_eq!(row["robustAccuracy"].as_f64(), case.robust_accuracy);
+        assert_eq!(row["interval"], json!(case.interval));
+        let attacks: Vec<_> = row["attacks"].as_array().unwrap().iter().map(|a| &a["id"]).collect();
+        assert_eq!(attacks, ["noise", "noise", "fgsm"]);
+    }
+    assert_eq!(figures["worstCase"].as_array().unwrap().len(), 2);
+
+    report.warnings.push(Finding::warning("rejected", "two"));
+    report.warnings.push(Finding::warning("rejected", "three"));
+    let warned = of(&report, std::slice::from_ref(&holds));
+    assert_eq!(warned["predicate"]["result"], "WARNED");
+    assert_eq!(warned["predicate"]["warnedTests"], json!(["rejected"]));
+    let failed = of(&report, &[holds.clone(), fails]);
+    assert_eq!(failed["predicate"]["result"], "FAILED");
+    assert_eq!(failed["predicate"]["failedTests"], json!(["--fail-under 80%"]));
+    assert_eq!(failed["predicate"]["ironbound"]["gates"][1]["failure"], "--fail-under 80% fell");
+
+    let refused =
+        |report: &Report, gates: &[Gate]| report.to_attestation(gates).unwrap_err().to_string();
+    assert!(refused(&report, &[]).contains("without a gate"));
+    let gates = [holds];
+    let unknown = Report {
+        model: ModelRecord { sha256: String::new(), ..report.model.clone() },
+        ..report.clone()
+    };
+    assert!(refused(&unknown, &gates).contains("the model"));
+    report.partial = true;
+    assert!(refused(&report, &gates).contains("of an interrupted run"));
+}
+
+#[test]
+fn an_attestation_keeps_names() {
+    let (report, gates) = (hostile(), gates(HOSTILE));
+    let text = report.to_attestation(&gates).unwrap();
+    assert_eq!(text, report.to_attestation(&gates).unwrap());
+    let statement: Value = serde_json::from_str(&text).unwrap();
+    // A slash ends a folder.
+    assert_eq!(statement["subject"][0]["name"], HOSTILE.rsplit('/').next().unwrap());
+    assert_eq!(statement["predicate"]["failedTests"], json!([HOSTILE]));
 }

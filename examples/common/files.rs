@@ -25,13 +25,17 @@ pub(crate) struct Files {
     /// Write the findings and the gates that failed to this file as SARIF 2.1.0
     #[arg(long, value_name = "FILE")]
     sarif: Option<PathBuf>,
+    /// Write an in-toto Statement to this file, for your own tool to sign: the model's SHA-256, the gates, of which there must be
+    /// one, and the figures. None is written of an interrupted run
+    #[arg(long, value_name = "FILE")]
+    pub(crate) attestation: Option<PathBuf>,
 }
 
 impl Files {
     pub(crate) fn paths(&self) -> impl Iterator<Item = &PathBuf> {
-        [&self.json, &self.csv, &self.jsonl, &self.markdown, &self.junit, &self.sarif]
-            .into_iter()
-            .flatten()
+        let records = [&self.json, &self.csv, &self.jsonl];
+        let renderings = [&self.markdown, &self.junit, &self.sarif, &self.attestation];
+        records.into_iter().chain(renderings).flatten()
     }
 
     /// Writes all that can be written, and says what could not.
@@ -43,8 +47,16 @@ impl Files {
             save(self.markdown.as_deref(), || report.to_markdown(gates)),
             save(self.junit.as_deref(), || report.to_junit(gates)),
             save(self.sarif.as_deref(), || report.to_sarif(gates)),
+            self.save_attestation(report, gates),
         ];
         saved.into_iter().collect()
+    }
+
+    fn save_attestation(&self, report: &Report, gates: &[Gate]) -> Result<()> {
+        match &self.attestation {
+            Some(path) if !report.partial => save_text(path, &report.to_attestation(gates)?),
+            _ => Ok(()),
+        }
     }
 }
 

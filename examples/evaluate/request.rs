@@ -67,6 +67,10 @@ impl<'a> Request<'a> {
             args.fail_under.as_deref().map(|text| share::read("fail-under", text)).transpose()?;
         let max_drop =
             args.max_drop.as_deref().map(|text| share::read("max-drop", text)).transpose()?;
+        if let (Some(path), None, None) = (&args.files.attestation, fail_under, max_drop) {
+            let expected = "it says which gates hold; expected one, such as --fail-under 80%";
+            return Err(fault("attestation", &path.display().to_string(), expected));
+        }
         let (threats, attacks) = (threats(args)?, attacks(args)?);
         let features = args.features.read()?;
         let shard = args.shard.as_deref().map(str::parse).transpose()?;

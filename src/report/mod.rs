@@ -2,6 +2,7 @@
 
 mod adversarial;
 mod assertion;
+mod attestation;
 mod build;
 mod classes;
 mod comparison;
