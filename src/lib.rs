@@ -48,7 +48,7 @@ mod threat;
 
 pub use audit::Audit;
 pub use cancel::Cancel;
-pub use data::{Dataset, Layout, NpzArray, NpzValues, write_npz};
+pub use data::{AdversarialPoints, Dataset, Layout, NpzArray, NpzValues, write_npz};
 pub use error::{Cause, Error, Result};
 pub use evaluate::{CorruptionResults, Corruptions, Evaluation, Observer, Results, Shard, merge};
 pub use explain::{Explain, Explanations};

@@ -71,7 +71,7 @@ fn run(args: &Args) -> Result<u8> {
         let _ = std::io::stdout().write_all(comparison.to_text().as_bytes());
     }
     args.json.as_ref().map_or(Ok(()), |path| comparison.save(path))?;
-    match most.and_then(|most| reports::drop(&comparison, most)) {
+    match most.and_then(|most| comparison.drop_beyond(most)) {
         Some(failure) => {
             eprintln!("gate failed: {failure}");
             Ok(shell::FAILED)

@@ -3,7 +3,6 @@
 use ironbound::Result;
 use ironbound::report::{Comparison, Gate, Report, WorstCase};
 
-use crate::reports;
 use crate::request::Request;
 
 /// The gates that were asked for.
@@ -19,7 +18,7 @@ pub(crate) fn judge(
     let low = request.fail_under.map(|least| gate("fail-under", least, low(report, least)));
     let drop = request.max_drop.map(|most| {
         let failure = match comparison {
-            Ok(comparison) => comparison.as_ref().and_then(|found| reports::drop(found, most)),
+            Ok(comparison) => comparison.as_ref().and_then(|found| found.drop_beyond(most)),
             Err(error) => Some(error.one_line()),
         };
         gate("max-drop", most, failure)

@@ -117,7 +117,7 @@ impl Dataset {
     }
 }
 
-fn open(path: &Path) -> Result<(String, Vec<u8>)> {
+pub(super) fn open(path: &Path) -> Result<(String, Vec<u8>)> {
     let bytes = fs::read(path).map_err(|source| Error::Io { path: path.into(), source })?;
     Ok((path.display().to_string(), bytes))
 }

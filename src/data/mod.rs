@@ -7,6 +7,7 @@ mod labels;
 mod load;
 mod npy;
 mod npz;
+mod points;
 mod realisable;
 mod shape;
 #[cfg(test)]
@@ -16,5 +17,6 @@ mod write;
 
 pub use dataset::Dataset;
 pub(crate) use dataset::hex;
+pub use points::AdversarialPoints;
 pub use shape::Layout;
 pub use write::{NpzArray, NpzValues, write_npz};

@@ -21,6 +21,7 @@ mod scheduler;
 mod shard;
 mod turns;
 mod validate;
+mod verify;
 mod warnings;
 
 pub use builder::Evaluation;
@@ -29,3 +30,5 @@ pub use corruptions::{CorruptionResults, Corruptions};
 pub use events::{Observer, Plan, RowDone, Silent, UnitDone};
 pub use results::{Adversarial, Attempt, Clean, DataInfo, Fate, Passes, Results, Row};
 pub use shard::Shard;
+pub use verify::Verdict;
+pub(crate) use verify::{Claim, verify};

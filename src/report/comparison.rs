@@ -155,6 +155,30 @@ impl Comparison {
         self.rows.iter().filter_map(|row| row.difference).fold(0.0, |most, by| most.max(-by))
     }
 
+    /// What fell by more than `most`, in words, if anything did. An accuracy that is not known fell by all.
+    #[must_use]
+    pub fn drop_beyond(&self, most: f64) -> Option<String> {
+        self.rows.iter().find_map(|row| {
+            let fell = row.difference.map_or(1.0, |by| -by);
+            // A share such as 2 % has no exact representation: one that is met exactly passes.
+            (fell > most + 1e-12).then(|| {
+                let of = match (row.norm.zip(row.eps), &row.transformation) {
+                    (Some((norm, eps)), _) => {
+                        format!("worst-case robust accuracy within {norm} {}", number(eps))
+                    }
+                    (None, Some(ranges)) => format!("worst-case robust accuracy within {ranges}"),
+                    (None, None) => "clean accuracy".into(),
+                };
+                let newly = row.newly_broken.len();
+                format!(
+                    "{of} fell by {:.2} points, more than {:.2}; {newly} samples are newly broken",
+                    100.0 * fell,
+                    100.0 * most
+                )
+            })
+        })
+    }
+
     /// The record as JSON on one line.
     #[must_use]
     pub fn to_json(&self) -> String {

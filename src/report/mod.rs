@@ -20,6 +20,7 @@ mod samples;
 mod sarif;
 mod table;
 mod text;
+mod verification;
 
 pub use adversarial::save_adversarial;
 pub use classes::{ClassDisparity, ClassRow};
@@ -35,3 +36,4 @@ pub use record::{
 pub use samples::{Outcome, SampleRow};
 pub(crate) use table::write_table;
 pub(crate) use text::number;
+pub use verification::{PointFault, VERIFICATION_SCHEMA, Verification, VerificationRow};
