@@ -133,7 +133,7 @@ impl<'a> Evaluation<'a> {
         Self { query_limit: Some(passes), ..self }
     }
 
-    /// Whether to check the model and the data first, see [`Preflight`], and in the end to look closer at up to eight
+    /// Whether to check the model and the data first, see [`Preflight`](crate::Preflight), and in the end to look closer at up to eight
     /// samples that every attack by gradients left robust, with at most 55 forward and 51 backward passes each. It adds to
     /// the warnings and changes nothing else.
     #[must_use]

@@ -5,6 +5,8 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use super::file::{self, Attempts, Contents};
 use super::fingerprint::Fingerprint;
@@ -62,7 +64,7 @@ impl Checkpoint {
             .truncate(false)
             .open(path)
             .map_err(fault)?;
-        match file.try_lock() {
+        match lock(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 return refuse("another process is writing this checkpoint".into());
@@ -137,6 +139,17 @@ impl Checkpoint {
         );
         Some(Finding::warning("checkpoint", message))
     }
+}
+
+/// A process that is being started holds its parent's files for a moment.
+fn lock(file: &File) -> Result<(), TryLockError> {
+    for _ in 0..20 {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(50)),
+            done => return done,
+        }
+    }
+    file.try_lock()
 }
 
 impl Writer {
