@@ -43,6 +43,7 @@ pub mod picture;
 pub mod preflight;
 pub mod report;
 mod rng;
+mod ssim;
 mod text;
 mod threat;
 

@@ -2,8 +2,10 @@
 
 mod level;
 mod plane;
+mod sizes;
 mod sparse;
 
+pub use sizes::Sizes;
 pub(crate) use sparse::spread;
 
 use std::collections::BinaryHeap;

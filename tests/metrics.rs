@@ -1,9 +1,10 @@
-//! The statistics against scipy's. `tests/data/statistics.py` writes theirs.
+//! The statistics against those of scipy, numpy and scikit-image. `tests/data/statistics.py` writes theirs.
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 use approx::assert_relative_eq;
 use ironbound::metrics::{
-    Group, Observed, Paired, Survival, clopper_pearson, clopper_pearson_lower, disparity,
+    Group, Observed, Paired, Survival, clopper_pearson, clopper_pearson_lower, disparity, quantile,
+    ssim,
 };
 use serde_json::Value;
 
@@ -80,4 +81,37 @@ fn censored_distances() {
             }
         }
     }
+}
+
+#[test]
+fn quantiles() {
+    for row in rows("quantiles") {
+        let found = quantile(&numbers(&row["values"]), row["q"].as_f64().unwrap());
+        assert_eq!(found, row["quantile"].as_f64(), "{row}");
+    }
+}
+
+#[test]
+fn structural_similarity() {
+    for row in rows("similarity") {
+        let shape: Vec<usize> = row["shape"].as_array().unwrap().iter().map(count).collect();
+        let [range, noise] = ["range", "noise"].map(|field| row[field].as_f64().unwrap());
+        let pixels = || (0..shape.iter().product::<usize>()).map(|i| i as f64);
+        let first: Vec<f32> =
+            pixels().map(|i| (range * (0.5 + 0.5 * (0.37 * i).sin())) as f32).collect();
+        let second: Vec<f32> = pixels()
+            .zip(&first)
+            .map(|(i, x)| (f64::from(*x) + noise * (1.7 * i * i).cos()).clamp(0.0, range) as f32)
+            .collect();
+        let found = ssim(&first, &second, &shape, range).unwrap();
+        assert_relative_eq!(found, row["ssim"].as_f64().unwrap(), max_relative = 1e-6);
+        assert_eq!(ssim(&second, &first, &shape, range), Some(found));
+    }
+    let flat = [0.5; 121];
+    assert_eq!(ssim(&flat, &flat, &[11, 11], 1.0), Some(1.0));
+    for (shape, range) in [(&[121][..], 1.0), (&[10, 12], 1.0), (&[11, 11], 0.0), (&[11, 12], 1.0)]
+    {
+        assert_eq!(ssim(&flat[..120.min(shape.iter().product())], &flat, shape, range), None);
+    }
+    assert_eq!(ssim(&flat, &flat, &[11, 11], f64::INFINITY), None);
 }

@@ -48,8 +48,18 @@ fn every_pinned_field_is_there() {
         ),
         ("/attacks/0/queries", "forward backward"),
         ("/attacks/0/distance", "mean median max"),
-        ("/attacks/3/broken/0", "sample distance prediction confidence"),
-        ("/worst_case/0", "norm eps robust_accuracy interval robust classes disparity calibration"),
+        ("/attacks/3", "success_queries perturbations"),
+        ("/attacks/3/success_queries", "samples q10 q25 median q75 q90 max"),
+        ("/attacks/3/perturbations", "l0 l1 l2 linf"),
+        ("/attacks/3/perturbations/l0", "mean median max"),
+        ("/attacks/3/broken/0", "sample distance sizes prediction confidence"),
+        ("/attacks/3/broken/0/sizes", "l0 l1 l2 linf"),
+        (
+            "/worst_case/0",
+            "norm eps robust_accuracy interval robust classes disparity calibration confusion agreement",
+        ),
+        ("/worst_case/0/confusion/0", "label prediction samples"),
+        ("/worst_case/0/agreement/0", "first second both only_first only_second neither jaccard"),
         ("/worst_case/0/classes/0", "class samples correct robust robust_accuracy interval"),
         ("/worst_case/0/disparity", "worst_class statistic p reliable"),
         ("/curves/0", "norm goal cases area distance"),
@@ -188,6 +198,118 @@ fn sections_follow_from_the_results() {
     assert!(under > error, "a model that is fooled is too sure: {under} against {error}");
 }
 
+/// Worked out again: what the first attack made of broken samples, the model of the others; pairs of attacks sample by sample.
+#[test]
+fn confusion_and_agreement_follow_from_the_results() {
+    let results = results();
+    let report = Report::new(&results);
+    let n = results.labels.len();
+    for (index, case) in report.worst_case.iter().enumerate() {
+        let rows: Vec<usize> =
+            (0..report.attacks.len()).filter(|&row| report.attacks[row].case == index).collect();
+        let broken = |row: usize, sample: usize| {
+            report.attacks[row].broken.iter().find(|of| of.sample == sample + 2)
+        };
+        let mut matrix = [[0; 3]; 3];
+        for sample in 0..n {
+            let found = rows.iter().find_map(|&row| broken(row, sample));
+            let clean = report.clean.predictions[sample].unwrap();
+            let taken = found.map_or(clean, |found| found.prediction);
+            matrix[results.labels[sample]][taken] += 1;
+        }
+        let cells = case.confusion.iter().map(|cell| cell.samples);
+        assert_eq!(cells.sum::<usize>(), n);
+        for (label, row) in matrix.iter().enumerate() {
+            for (prediction, count) in row.iter().enumerate() {
+                let cell =
+                    case.confusion.iter().find(|c| (c.label, c.prediction) == (label, prediction));
+                assert_eq!(cell.map_or(0, |cell| cell.samples), *count);
+            }
+        }
+        let right: usize = (0..3).map(|class| matrix[class][class]).sum();
+        assert_relative_eq!(right as f64 / n as f64, case.robust_accuracy.unwrap());
+
+        let [pair] = &case.agreement[..] else { panic!("two attacks are one pair") };
+        assert_eq!([pair.first, pair.second], rows[..]);
+        let count = |wanted: (bool, bool)| {
+            let both = |sample: &usize| {
+                let of = |row: usize| broken(row, *sample).is_some();
+                report.clean.correct[*sample] && (of(pair.first), of(pair.second)) == wanted
+            };
+            (0..n).filter(both).count()
+        };
+        assert_eq!(pair.both, count((true, true)));
+        assert_eq!(pair.only_first, count((true, false)));
+        assert_eq!(pair.only_second, count((false, true)));
+        assert_eq!(pair.neither, count((false, false)));
+        let either = pair.both + pair.only_first + pair.only_second;
+        assert_eq!(pair.jaccard, (either > 0).then(|| pair.both as f64 / either as f64));
+    }
+    assert!(report.worst_case[1].agreement[0].both > 0);
+    let text = report.to_markdown(&[]);
+    let head = "| class \\ taken for | 0 | 1 | 2 |\n|---|--:|--:|--:|\n| **0** | ";
+    assert!(text.contains(head) && text.contains("| linf 0.3 | `noise` | `fgsm` | "), "{text}");
+}
+
+/// Images of 12 x 12, so that windows of 11 fit; noise takes a number of queries that differs by sample.
+#[test]
+fn perturbations_are_measured_in_every_norm() {
+    let mut model = Linear::random(5, 144, 4);
+    model.info.shape = vec![12, 12];
+    let (inputs, labels) = samples(&model, 3, 40);
+    let data = dataset(inputs, labels, 144);
+    let run = Evaluation::new(&model, &data).threat(Threat::new(Norm::L2, 1.5)).preflight(false);
+    let run = ["noise:draws=30", "pgd:steps=5"]
+        .into_iter()
+        .fold(run, |run, attack| run.attack(attack.parse::<AttackSpec>().unwrap()));
+    let results = run.run().unwrap();
+    let report = Report::new(&results);
+    for (row, record) in results.rows.iter().zip(&report.attacks) {
+        let broken: Vec<_> = (0..40).filter(|&i| row.attempts[i].fate == Fate::Broken).collect();
+        assert!(!broken.is_empty(), "{}", row.attack);
+        let mut columns = [vec![], vec![], vec![], vec![], vec![]];
+        for (&index, entry) in broken.iter().zip(&record.broken) {
+            let found = row.attempts[index].adversarial.as_ref().unwrap();
+            let changes: Vec<f64> = data
+                .sample(index)
+                .iter()
+                .zip(&*found.point)
+                .map(|(c, x)| (f64::from(*x) - f64::from(*c)).abs())
+                .collect();
+            let sizes = entry.sizes.unwrap();
+            let l2 = changes.iter().map(|d| d * d).sum::<f64>().sqrt();
+            assert_relative_eq!(sizes.l0, changes.iter().filter(|d| **d > 0.0).count() as f64);
+            assert_relative_eq!(sizes.l1, changes.iter().sum::<f64>(), max_relative = 1e-12);
+            assert_relative_eq!(sizes.l2, l2, max_relative = 1e-12);
+            assert_relative_eq!(sizes.linf, changes.iter().copied().fold(0.0, f64::max));
+            assert_relative_eq!(sizes.l2, entry.distance.unwrap());
+            let alike = ironbound::metrics::ssim(data.sample(index), &found.point, &[12, 12], 1.0);
+            assert_eq!(entry.ssim, alike);
+            let values = [sizes.l0, sizes.l1, sizes.l2, sizes.linf, alike.unwrap()];
+            columns.iter_mut().zip(values).for_each(|(column, value)| column.push(value));
+        }
+        let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+        let all = record.perturbations.unwrap();
+        for (found, column) in [all.l0, all.l1, all.l2, all.linf].into_iter().zip(&columns) {
+            assert_relative_eq!(found.mean.unwrap(), mean(column), max_relative = 1e-12);
+        }
+        let alike = all.ssim.unwrap();
+        assert_relative_eq!(alike.mean, mean(&columns[4]), max_relative = 1e-12);
+        assert!(alike.min <= alike.median && alike.median < 1.0);
+
+        let passes = |index: &usize| row.attempts[*index].forward + row.attempts[*index].backward;
+        let mut queries: Vec<u64> = broken.iter().map(passes).collect();
+        queries.sort_unstable();
+        let found = record.success_queries.unwrap();
+        assert_eq!(found.samples, queries.len());
+        let middle = queries[queries.len().div_ceil(2) - 1];
+        let last = queries[queries.len() - 1];
+        assert_relative_eq!(found.median, middle as f64);
+        assert_relative_eq!(found.max, last as f64);
+    }
+    assert!(report.to_markdown(&[]).contains("medians, and queries to success"));
+}
+
 #[test]
 fn files_without_the_sections_are_read() {
     let mut old: Value = serde_json::from_str(&Report::new(&results()).to_json()).unwrap();
@@ -196,10 +318,12 @@ fn files_without_the_sections_are_read() {
         old["clean"].as_object_mut().unwrap().remove(name);
     }
     old["attacks"].as_array_mut().unwrap().iter_mut().for_each(|row| {
-        row.as_object_mut().unwrap().remove("broken");
+        for name in ["broken", "success_queries", "perturbations"] {
+            row.as_object_mut().unwrap().remove(name);
+        }
     });
     old["worst_case"].as_array_mut().unwrap().iter_mut().for_each(|case| {
-        for name in ["classes", "disparity", "calibration"] {
+        for name in ["classes", "disparity", "calibration", "confusion", "agreement"] {
             case.as_object_mut().unwrap().remove(name);
         }
     });

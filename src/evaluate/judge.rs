@@ -3,6 +3,8 @@
 use crate::error::{Error, Result};
 use crate::goal::{Aim, argmax, confidence};
 use crate::model::{Batch, Classifier, expect_len};
+use crate::norm::Sizes;
+use crate::ssim::ssim;
 use crate::threat::Region;
 
 use super::results::Adversarial;
@@ -48,9 +50,12 @@ impl Judge<'_> {
         region.realise(&mut point);
         let Ok(distance) = region.check(&point) else { return Ok(None) };
         let logits = self.logits(sample, &point)?;
+        let shape = &self.model.info().shape;
         Ok(aim.is_met(&logits).then(|| Adversarial {
-            point: point.into(),
             distance,
+            sizes: Sizes::of(region.clean, &point),
+            ssim: region.range().and_then(|range| ssim(region.clean, &point, shape, range)),
+            point: point.into(),
             prediction: argmax(&logits),
             confidence: confidence(&logits),
             member: None,

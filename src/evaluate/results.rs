@@ -8,6 +8,7 @@ use super::points;
 use crate::attack::{Access, Gradient, Member};
 use crate::finding::Finding;
 use crate::model::ModelInfo;
+use crate::norm::Sizes;
 use crate::threat::Threat;
 
 /// What became of one sample under one attack and threat. The worst case over attacks is the greatest.
@@ -48,6 +49,11 @@ pub struct Adversarial {
     pub point: Arc<[f32]>,
     /// The perturbation's size in the threat's norm, computed in f64.
     pub distance: f64,
+    /// The perturbation's size in every norm.
+    pub sizes: Sizes,
+    /// The [structural similarity](crate::metrics::ssim) to the clean input; none where samples are no images of 11 pixels a
+    /// side or more, or have no finite range that is the same for all features.
+    pub ssim: Option<f64>,
     /// The class that the model takes it for.
     pub prediction: usize,
     /// How sure of it the model is: the softmax probability, in (0, 1].

@@ -50,6 +50,14 @@ impl Paired {
         (samples > 0).then(|| (self.gained as f64 - self.lost as f64) / samples as f64)
     }
 
+    /// Of the samples that hold under either, the share that holds under both: Jaccard's index, 1 where the two agree wholly
+    /// and 0 where they have none in common. None when no sample holds under either.
+    #[must_use]
+    pub fn jaccard(&self) -> Option<f64> {
+        let either = self.both + self.lost + self.gained;
+        (either > 0).then(|| self.both as f64 / either as f64)
+    }
+
     /// McNemar's exact test, two-sided: how likely a split of the samples that the two disagree on is, that is at least as
     /// uneven, when neither is better. 1 when they agree on all.
     ///
@@ -112,6 +120,7 @@ mod tests {
         assert_eq!(paired, Paired { both: 1, lost: 2, gained: 1, neither: 0 });
         assert_eq!(paired.difference(), Some(-0.25));
         assert_eq!(Paired::default().difference(), None);
+        assert_eq!((paired.jaccard(), Paired::default().jaccard()), (Some(0.25), None));
     }
 
     /// The bootstrap's spread is that of the multinomial: variance (p + q - (p - q)^2) / n.

@@ -1,6 +1,8 @@
 //! From results to the record.
 
+use super::agreement::{agreements, confusion_under};
 use super::classes::{class_disparity, classes};
+use super::perturbations::{perturbations, success_queries};
 use super::record::{
     AttackRow, Broken, CleanRow, DataRecord, ModelRecord, Queries, Report, SCHEMA, WorstCase,
 };
@@ -97,12 +99,14 @@ fn attack(row: &Row, threats: &[&Threat], ids: &[usize]) -> AttackRow {
             forward: mean(attacked.iter().map(|a| a.forward).sum()),
             backward: mean(attacked.iter().map(|a| a.backward).sum()),
         },
+        success_queries: success_queries(row),
         preparation: (row.preparation != Passes::default()).then_some(Queries {
             forward: row.preparation.forward as f64,
             backward: row.preparation.backward as f64,
         }),
         shared: row.shared,
         distance: spread(&distances).into(),
+        perturbations: perturbations(row),
         robust: robust(&fates),
         broken: broken_samples(row, ids),
         errors: errors(&fates, ids),
@@ -149,6 +153,8 @@ fn worst(threat: &Threat, results: &Results) -> WorstCase {
         disparity: class_disparity(&classes),
         classes,
         calibration: calibration_under(threat, results, &fates),
+        confusion: confusion_under(threat, results, &fates),
+        agreement: agreements(threat, results),
         errors: errors(&fates, &results.ids),
         unreached: unreached(&fates, &results.ids),
     }
@@ -157,9 +163,16 @@ fn worst(threat: &Threat, results: &Results) -> WorstCase {
 fn broken_samples(row: &Row, ids: &[usize]) -> Vec<Broken> {
     let broken = |(attempt, id): (&Attempt, &usize)| {
         let found = attempt.adversarial.as_ref().filter(|_| attempt.fate == Fate::Broken)?;
-        let Adversarial { distance, prediction, confidence, ref change, .. } = *found;
-        let distance = norm(&row.threat).map(|_| distance);
-        Some(Broken { sample: *id, distance, change: change.clone(), prediction, confidence })
+        let Adversarial { distance, sizes, ssim, prediction, confidence, ref change, .. } = *found;
+        Some(Broken {
+            sample: *id,
+            distance: norm(&row.threat).map(|_| distance),
+            sizes: Some(sizes),
+            ssim,
+            change: change.clone(),
+            prediction,
+            confidence,
+        })
     };
     row.attempts.iter().zip(ids).filter_map(broken).collect()
 }

@@ -1,5 +1,6 @@
 //! The record for a pull request.
 
+mod details;
 mod escape;
 
 use std::fmt::Write;
@@ -32,7 +33,7 @@ impl Report {
             write_list(text, gates.iter().map(gate))?;
         }
         let head = ["threat", "clean", "robust", "95 % interval"];
-        write_table(text, head, 1, self.worst_case.iter().map(|case| self.headline(case)))?;
+        write_table(text, &head, 1, self.worst_case.iter().map(|case| self.headline(case)))?;
         let DataRecord { samples, .. } = self.data;
         writeln!(
             text,
@@ -54,7 +55,7 @@ impl Report {
             let cases = 0..self.worst_case.len();
             let rows =
                 cases.flat_map(|case| self.attacks.iter().filter(move |row| row.case == case));
-            write_table(text, head, 2, rows.map(|row| self.attack_cells(row)))?;
+            write_table(text, &head, 2, rows.map(|row| self.attack_cells(row)))?;
         }
         if !self.curves.is_empty() {
             writeln!(text, "### Curves\n")?;
@@ -69,7 +70,7 @@ impl Report {
             ];
             write_table(
                 text,
-                head,
+                &head,
                 1,
                 self.curves.iter().filter_map(|curve| self.curve_cells(curve)),
             )?;
@@ -78,6 +79,7 @@ impl Report {
             writeln!(text, "### Findings\n")?;
             write_list(text, self.warnings.iter().map(finding))?;
         }
+        self.write_details(text)?;
         writeln!(text, "<details><summary>How it was run</summary>\n")?;
         write_list(text, self.circumstances().into_iter())?;
         writeln!(text, "</details>")
@@ -213,20 +215,22 @@ fn write_list(text: &mut String, lines: impl Iterator<Item = String>) -> std::fm
 }
 
 /// Writes a table, the first `left` columns aligned to the left, the others to the right; none without rows.
-fn write_table<const N: usize>(
+fn write_table(
     text: &mut String,
-    head: [&str; N],
+    head: &[impl AsRef<str>],
     left: usize,
-    rows: impl Iterator<Item = [String; N]>,
+    rows: impl Iterator<Item = impl AsRef<[String]>>,
 ) -> std::fmt::Result {
     let mut rows = rows.peekable();
     if rows.peek().is_none() {
         return Ok(());
     }
-    let rule: [&str; N] = std::array::from_fn(|column| if column < left { "---" } else { "--:" });
-    writeln!(text, "| {} |\n|{}|", head.join(" | "), rule.join("|"))?;
+    let head: Vec<_> = head.iter().map(AsRef::as_ref).collect();
+    let rule = (0..head.len()).map(|column| if column < left { "---" } else { "--:" });
+    writeln!(text, "| {} |\n|{}|", head.join(" | "), rule.collect::<Vec<_>>().join("|"))?;
     for row in rows {
-        writeln!(text, "| {} |", row.map(|text| cell(&text)).join(" | "))?;
+        let cells: Vec<_> = row.as_ref().iter().map(|text| cell(text)).collect();
+        writeln!(text, "| {} |", cells.join(" | "))?;
     }
     writeln!(text)
 }

@@ -1,6 +1,7 @@
 //! The record of an evaluation, and its renderings.
 
 mod adversarial;
+mod agreement;
 mod assertion;
 mod attestation;
 mod build;
@@ -15,6 +16,7 @@ mod jsonl;
 mod junit;
 mod markdown;
 mod names;
+mod perturbations;
 mod record;
 mod samples;
 mod sarif;
@@ -23,12 +25,14 @@ mod text;
 mod verification;
 
 pub use adversarial::save_adversarial;
+pub use agreement::Agreement;
 pub use classes::{ClassDisparity, ClassRow};
 pub use comparison::{COMPARISON_SCHEMA, Comparison, ComparisonRow};
 pub use corruptions::{Baseline, CORRUPTIONS_SCHEMA, CorruptionReport, CorruptionRow};
 pub use curves::{Curve, Quantiles};
 pub use file::save_text;
 pub use gate::Gate;
+pub use perturbations::{Perturbations, Similarity, SuccessQueries};
 pub use record::{
     AttackRow, Broken, CleanRow, DataRecord, Distances, ModelRecord, Queries, Report, SCHEMA,
     WorstCase,

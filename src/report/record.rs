@@ -2,12 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::agreement::Agreement;
 use super::classes::{ClassDisparity, ClassRow};
 use super::curves::Curve;
+use super::perturbations::{Perturbations, SuccessQueries};
 use super::text::number;
 use crate::finding::Finding;
-use crate::metrics::Spread;
-use crate::norm::Norm;
+use crate::metrics::{Confusion, Spread};
+use crate::norm::{Norm, Sizes};
 use crate::threat::Threat;
 
 /// The name and version of the record's format.
@@ -138,6 +140,9 @@ pub struct AttackRow {
     pub rejected: usize,
     /// Mean number of passes per sample that was attacked under this budget.
     pub queries: Queries,
+    /// Passes that it took to break a sample; null when none was attacked under this budget and broken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub success_queries: Option<SuccessQueries>,
     /// Passes that the attack took once for all samples, before it attacked the first one; null where it took none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preparation: Option<Queries>,
@@ -147,6 +152,9 @@ pub struct AttackRow {
     pub shared: bool,
     /// How large the successful perturbations are, in the threat's norm; none when there is none.
     pub distance: Distances,
+    /// How large they are in every norm, and how alike the images look; none when there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub perturbations: Option<Perturbations>,
     /// Whether each sample is robust: classified correctly, attacked without an error, and not broken.
     pub robust: Vec<bool>,
     /// Every broken sample, in the order of the data.
@@ -168,6 +176,12 @@ pub struct Broken {
     pub sample: usize,
     /// The size of the perturbation, in the threat's norm; null for transformations.
     pub distance: Option<f64>,
+    /// Its size in every norm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sizes: Option<Sizes>,
+    /// The structural similarity (SSIM) to the clean sample, where samples are images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ssim: Option<f64>,
     /// What the transformation was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change: Option<serde_json::Value>,
@@ -242,6 +256,13 @@ pub struct WorstCase {
     /// attack that did), of the clean one elsewhere.
     #[serde(default)]
     pub calibration: Option<f64>,
+    /// What the samples of each class are taken for under attack, cell by cell of the confusion matrix: broken ones for what
+    /// the first attack that broke them made of them, others for what they are without one. Empty when there is one class only.
+    #[serde(default)]
+    pub confusion: Vec<Confusion>,
+    /// Which attacks broke the same samples, pair by pair.
+    #[serde(default)]
+    pub agreement: Vec<Agreement>,
     /// Samples (indices in the file) with an error under some attack, and not broken by another.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<usize>,

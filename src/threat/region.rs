@@ -63,6 +63,24 @@ impl<'a> Region<'a> {
         }
     }
 
+    /// How far the largest value of a feature is from the smallest, where that is the same finite number for all: how far white
+    /// is from black, of images.
+    #[must_use]
+    pub fn range(&self) -> Option<f64> {
+        let width = |feature: usize| {
+            let (lower, upper) = self.bounds.at(feature);
+            f64::from(upper) - f64::from(lower)
+        };
+        let first = width(0);
+        let same = match self.bounds {
+            Bounds::Uniform(..) => true,
+            Bounds::PerFeature(pairs) => {
+                (0..pairs.len()).all(|feature| width(feature).total_cmp(&first).is_eq())
+            }
+        };
+        Some(first).filter(|width| same && width.is_finite())
+    }
+
     /// The perturbation's size in f64, whether or not the point is feasible.
     #[must_use]
     pub fn distance(&self, point: &[f32]) -> f64 {

@@ -1,6 +1,6 @@
-"""Writes statistics.json: what scipy makes of a few counts and distances.
+"""Writes statistics.json: what scipy, numpy and scikit-image make of a few counts, distances and images.
 
-    pip install scipy==1.17.1
+    pip install scikit-image==0.26.0 scipy==1.17.1
     python tests/data/statistics.py
 """
 
@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import scipy
+import skimage
 from scipy import stats
+from skimage.metrics import structural_similarity
 
 
 def clopper_pearson():
@@ -60,9 +62,35 @@ def survival():
         }
 
 
+def quantiles():
+    rng = np.random.default_rng(1)
+    for values in [[3], [1, 2], [5, 1, 4, 2, 3], rng.integers(1, 40, 57).tolist(), rng.integers(1, 9000, 100).tolist()]:
+        for q in [0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0]:
+            yield {"values": values, "q": q, "quantile": float(np.quantile(values, q, method="inverted_cdf"))}
+
+
+def similarity():
+    """Images by formulas in place of values: a wave of row, column and channel, and what is added to it, both in float32."""
+    for shape, scale, noise in [((11, 11), 1, 0.1), ((14, 23), 1, 0.02), ((3, 16, 12), 1, 0.3), ((32, 28, 3), 255, 40), ((20, 20), 1, 0)]:
+        axis = 2 if len(shape) == 3 and shape[2] < shape[0] else 0 if len(shape) == 3 else None
+        i = np.arange(np.prod(shape), dtype=np.float64)
+        first = (scale * (0.5 + 0.5 * np.sin(0.37 * i))).astype(np.float32)
+        second = np.clip(first.astype(np.float64) + noise * np.cos(1.7 * i * i), 0, scale).astype(np.float32)
+        found = structural_similarity(
+            first.astype(np.float64).reshape(shape),
+            second.astype(np.float64).reshape(shape),
+            gaussian_weights=True,
+            sigma=1.5,
+            use_sample_covariance=False,
+            data_range=float(scale),
+            channel_axis=axis,
+        )
+        yield {"shape": shape, "range": scale, "noise": noise, "ssim": float(found)}
+
+
 def main():
-    parts = [clopper_pearson, clopper_pearson_lower, mcnemar, homogeneity, survival]
-    table = {"scipy": scipy.__version__} | {part.__name__: list(part()) for part in parts}
+    parts = [clopper_pearson, clopper_pearson_lower, mcnemar, homogeneity, survival, quantiles, similarity]
+    table = {"scipy": scipy.__version__, "numpy": np.__version__, "skimage": skimage.__version__} | {part.__name__: list(part()) for part in parts}
     lines = [f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in table.items()]
     Path(__file__).with_suffix(".json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
 

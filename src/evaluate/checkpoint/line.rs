@@ -13,7 +13,7 @@ pub(super) enum Line {
     /// The first.
     Run(Box<Fingerprint>),
     /// What became of a sample.
-    Attempt(Entry),
+    Attempt(Box<Entry>),
     /// The last, of a run that was finished.
     End(Box<End>),
 }

@@ -119,7 +119,8 @@ impl Checkpoint {
         let mut text = String::new();
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         for (sample, attempt) in attempts.filter(|(_, attempt)| attempt.fate != Fate::Unreached) {
-            text += &json::to_json(&Line::Attempt(Entry { run, sample, attempt: attempt.clone() }));
+            let entry = Entry { run, sample, attempt: attempt.clone() };
+            text += &json::to_json(&Line::Attempt(entry.into()));
             writer.keep_point(run, sample, attempt);
         }
         writer.write(&text);
