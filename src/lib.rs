@@ -46,6 +46,7 @@ mod rng;
 mod ssim;
 mod text;
 mod threat;
+pub mod vicinity;
 
 pub use audit::Audit;
 pub use cancel::Cancel;
@@ -71,6 +72,7 @@ pub use threat::{
     Bounds, Budget, Domain, Levels, Monotone, Region, Spacing, StepSize, Threat, Violation,
 };
 pub use tract_onnx;
+pub use vicinity::Vicinity;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

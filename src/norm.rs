@@ -57,6 +57,16 @@ impl Norm {
         }
     }
 
+    /// The norm in which a gradient tells how much a change of size 1 does at the most; none of a count.
+    pub(crate) fn dual(self) -> Option<Self> {
+        match self {
+            Self::L0 => None,
+            Self::L1 => Some(Self::Linf),
+            Self::L2 => Some(Self::L2),
+            Self::Linf => Some(Self::L1),
+        }
+    }
+
     /// The size of a perturbation of 1 in each of `features` features.
     pub(crate) fn size_of_ones(self, features: usize) -> f64 {
         match self {

@@ -3,8 +3,8 @@
 
 use approx::assert_relative_eq;
 use ironbound::metrics::{
-    Group, Observed, Paired, Survival, clopper_pearson, clopper_pearson_lower, disparity, quantile,
-    ssim,
+    Group, Observed, Paired, ReverseWeibull, Survival, clopper_pearson, clopper_pearson_lower,
+    disparity, quantile, ssim,
 };
 use serde_json::Value;
 
@@ -114,4 +114,24 @@ fn structural_similarity() {
         assert_eq!(ssim(&flat[..120.min(shape.iter().product())], &flat, shape, range), None);
     }
     assert_eq!(ssim(&flat, &flat, &[11, 11], f64::INFINITY), None);
+}
+
+#[test]
+fn largest_of_many() {
+    for row in rows("reverse_weibull") {
+        let values = numbers(&row["values"]);
+        let found = ReverseWeibull::fit(&values).unwrap();
+        let [location, scale, shape, distance] =
+            ["location", "scale", "shape", "distance"].map(|field| row[field].as_f64().unwrap());
+        assert_relative_eq!(found.location, location, max_relative = 1e-5);
+        assert_relative_eq!(found.scale, scale, max_relative = 1e-4);
+        assert_relative_eq!(found.shape, shape, max_relative = 1e-4);
+        assert_relative_eq!(found.distance(&values), distance, max_relative = 1e-3);
+        assert_relative_eq!(found.share(found.quantile(0.3)), 0.3, max_relative = 1e-12);
+    }
+    // An exponential tail has no largest value, alike values no distribution.
+    let exponential: Vec<f64> = (1..200).map(|i| -(1.0 - f64::from(i) / 200.0_f64).ln()).collect();
+    assert_eq!(ReverseWeibull::fit(&exponential), None);
+    assert_eq!(ReverseWeibull::fit(&[1.0, 2.0]), None);
+    assert_eq!(ReverseWeibull::fit(&[3.0; 50]), None);
 }

@@ -7,7 +7,7 @@ use crate::cancel::Cancel;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::evaluate::DataInfo;
-use crate::goal::argmax;
+use crate::goal::{Aim, argmax};
 use crate::model::{Batch, Classifier, expect_len};
 use crate::threat::Bounds;
 
@@ -137,8 +137,7 @@ impl<'a> Explain<'a> {
         let subject = Subject {
             model: self.model,
             loss: self.score.loss(),
-            kind: self.score,
-            class,
+            aim: Aim::targeted(class, class),
             input,
             sample,
             seed: self.seed,
@@ -150,7 +149,7 @@ impl<'a> Explain<'a> {
             label,
             prediction,
             class,
-            score: self.score.of(&logits, class),
+            score: subject.score_of(&logits),
             input: shaped(&subject, input.to_vec())?,
             map: shaped(&subject, attribution.values)?,
             completeness: attribution.completeness,
@@ -159,7 +158,7 @@ impl<'a> Explain<'a> {
 }
 
 /// Where a sample of the file is in a data set.
-pub(super) fn place(data: &Dataset, id: usize) -> Result<usize> {
+pub(crate) fn place(data: &Dataset, id: usize) -> Result<usize> {
     data.ids().iter().position(|known| *known == id).ok_or_else(|| {
         let expected = match data.ids() {
             [first, .., last] => format!("{} has samples {first} to {last}", data.path()),

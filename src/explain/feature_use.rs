@@ -1,6 +1,6 @@
 //! Which features the perturbations that succeeded changed.
 
-use super::builder::place;
+use super::place;
 use super::text::place_in;
 use crate::data::Dataset;
 use crate::error::Result;

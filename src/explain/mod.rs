@@ -53,6 +53,7 @@ mod text;
 pub use attribution::{Attribution, Completeness, Explanation, Explanations};
 pub use baseline::Baseline;
 pub use builder::Explain;
+pub(crate) use builder::place;
 pub use feature_use::{FeatureUse, UsedFeature, feature_use};
 pub use gradient::{GradientTimesInput, InputGradient};
 pub use integrated_gradients::IntegratedGradients;

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::goal::Aim;
 use crate::loss::{Logit, Loss, Margin};
 
 /// The class that is explained.
@@ -55,15 +54,6 @@ impl ScoreKind {
         match self {
             Self::Logit => Arc::new(Logit),
             Self::Margin => Arc::new(Margin),
-        }
-    }
-
-    /// The score of a class.
-    pub(super) fn of(self, logits: &[f32], class: usize) -> f64 {
-        match self {
-            Self::Logit => f64::from(logits[class]),
-            // How far the class is from leading, from below.
-            Self::Margin => -f64::from(Aim::targeted(class, class).margin(logits)),
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::score::ScoreKind;
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::goal::Aim;
@@ -18,16 +17,16 @@ const POINTS: usize = 64;
 /// One sample and the score of a class: a function of its features.
 #[derive(Clone, Debug)]
 pub struct Subject<'a> {
-    pub(super) model: &'a dyn Classifier,
-    pub(super) loss: Arc<dyn Loss>,
-    pub(super) kind: ScoreKind,
-    pub(super) class: usize,
+    pub(crate) model: &'a dyn Classifier,
+    /// Its value, aimed so, is the score.
+    pub(crate) loss: Arc<dyn Loss>,
+    pub(crate) aim: Aim,
     /// The sample's features, in the order of the model's input.
     pub input: &'a [f32],
     /// Its index in the data set.
     pub sample: usize,
-    pub(super) seed: u64,
-    pub(super) cancel: &'a Cancel,
+    pub(crate) seed: u64,
+    pub(crate) cancel: &'a Cancel,
 }
 
 impl Subject<'_> {
@@ -41,6 +40,12 @@ impl Subject<'_> {
     #[must_use]
     pub fn stream(&self, name: &str, draw: usize) -> Stream {
         rng::stream(self.seed, name, self.sample, draw)
+    }
+
+    /// The score that logits mean.
+    #[must_use]
+    pub fn score_of(&self, logits: &[f32]) -> f64 {
+        f64::from(self.loss.value_and_gradient(logits, self.aim, &mut vec![0.0; logits.len()]))
     }
 
     /// The score at `count` points: `write` fills the point of each number, `take` is told the score there, in order.
@@ -59,7 +64,7 @@ impl Subject<'_> {
             expect_len(self.model, "logits", logits.len(), batch.samples.len() * classes)?;
             for (row, logits) in logits.chunks_exact(classes).enumerate() {
                 self.expect_finite(logits)?;
-                take(first + row, self.kind.of(logits, self.class));
+                take(first + row, self.score_of(logits));
             }
             Ok(())
         })
@@ -80,7 +85,7 @@ impl Subject<'_> {
         let (features, classes) = (self.input.len(), self.model.classes());
         let (mut out, mut aims) = (LossGradient::default(), vec![]);
         self.batches(count, write, |first, batch| {
-            aims.resize(batch.samples.len(), Aim::targeted(self.class, self.class));
+            aims.resize(batch.samples.len(), self.aim);
             self.model.loss_and_gradient(batch, &aims, &self.loss, &mut out)?;
             expect_len(self.model, "gradient", out.gradient.len(), batch.inputs.len())?;
             out.logits.chunks_exact(classes).try_for_each(|logits| self.expect_finite(logits))?;

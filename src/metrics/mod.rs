@@ -9,6 +9,7 @@ mod groups;
 mod interval;
 mod paired;
 mod quantile;
+mod reverse_weibull;
 mod survival;
 mod tally;
 
@@ -21,6 +22,7 @@ pub use groups::{Disparity, Group, disparity};
 pub use interval::{clopper_pearson, clopper_pearson_lower, wilson95};
 pub use paired::Paired;
 pub use quantile::quantile;
+pub use reverse_weibull::ReverseWeibull;
 pub use survival::{Observed, Step, Survival};
 pub use tally::{Tally, worst_case};
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import scipy
 import skimage
-from scipy import stats
+from scipy import optimize, stats
 from skimage.metrics import structural_similarity
 
 
@@ -88,8 +88,22 @@ def similarity():
         yield {"shape": shape, "range": scale, "noise": noise, "ssim": float(found)}
 
 
+def reverse_weibull():
+    """scipy's fit from several shapes, the likeliest of them, again from there until it stays."""
+    for seed, (shape, location, scale, count) in enumerate([(2.5, 7.0, 1.0, 60), (4.0, 0.3, 0.05, 120), (8.0, -2.0, 3.0, 250)]):
+        drawn = stats.weibull_max.rvs(shape, location, scale, size=count, random_state=seed)
+        values = np.array([float(f"{value:.6g}") for value in drawn])
+        precise = lambda f, x0, args, disp: optimize.fmin(f, x0, args, xtol=1e-10, ftol=1e-12, maxiter=10_000, maxfun=10_000, disp=0)
+        fits = [stats.weibull_max.fit(values, start, loc=values.max() + values.std(), scale=values.std(), optimizer=precise) for start in (1.5, 3, 6, 12)]
+        fits = [stats.weibull_max.fit(values, fit[0], loc=fit[1], scale=fit[2], optimizer=precise) for fit in fits]
+        fits = [fit for fit in fits if fit[0] >= 1 and fit[1] > values.max()]
+        best = min(fits, key=lambda fit: stats.weibull_max.nnlf(fit, values))
+        distance = stats.kstest(values, "weibull_max", best).statistic
+        yield {"values": values.tolist(), "shape": best[0], "location": best[1], "scale": best[2], "distance": distance}
+
+
 def main():
-    parts = [clopper_pearson, clopper_pearson_lower, mcnemar, homogeneity, survival, quantiles, similarity]
+    parts = [clopper_pearson, clopper_pearson_lower, mcnemar, homogeneity, survival, quantiles, similarity, reverse_weibull]
     table = {"scipy": scipy.__version__, "numpy": np.__version__, "skimage": skimage.__version__} | {part.__name__: list(part()) for part in parts}
     lines = [f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in table.items()]
     Path(__file__).with_suffix(".json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
