@@ -65,9 +65,7 @@ impl Picture {
     #[must_use]
     pub fn of_map(values: &[f32], shape: &[usize], limit: f32) -> Option<Self> {
         Self::draw(shape, values.len(), |channels| {
-            let sum: f64 = channels.iter().map(|at| f64::from(values[*at])).sum();
-            let share = sum / channels.len() as f64 / f64::from(limit);
-            Some(signed(share))
+            Some(signed(mean(values, &channels) / f64::from(limit)))
         })
     }
 
@@ -77,15 +75,9 @@ impl Picture {
         count: usize,
         colour: impl Fn(Vec<usize>) -> Option<Colour>,
     ) -> Option<Self> {
-        let grid = Grid::new(shape);
+        let (grid, colours) = each(shape, count, colour)?;
         let (width, height) = (u32::try_from(grid.columns).ok()?, u32::try_from(grid.rows).ok()?);
-        if width < 2 || height < 2 || count != shape.iter().product::<usize>() || count == 0 {
-            return None;
-        }
-        let pixel = |(row, column)| {
-            colour((0..grid.channels).map(|channel| grid.feature(row, column, channel)).collect())
-        };
-        let pixels = grid.whole().cells().map(pixel).collect::<Option<_>>()?;
+        let pixels = colours.into_iter().collect::<Option<_>>()?;
         Some(Self { width, height, pixels })
     }
 
@@ -138,6 +130,34 @@ impl Picture {
     pub fn to_data_uri(&self) -> String {
         format!("data:image/png;base64,{}", STANDARD.encode(self.to_png()))
     }
+}
+
+/// The largest magnitude that [`Picture::of_map`] draws of these values: its limit for full colours at the extremes.
+///
+/// None where `shape` is no image, or `values` are not as many as it has.
+#[must_use]
+pub fn largest(values: &[f32], shape: &[usize]) -> Option<f32> {
+    let magnitude = |channels: Vec<usize>| mean(values, &channels).abs();
+    let (_, all) = each(shape, values.len(), magnitude)?;
+    Some(all.into_iter().fold(0.0, f64::max) as f32)
+}
+
+/// Of each pixel, row by row, what there is to say of the places of its channels; none where `shape` is no image.
+fn each<T>(shape: &[usize], count: usize, of: impl Fn(Vec<usize>) -> T) -> Option<(Grid, Vec<T>)> {
+    let grid = Grid::new(shape);
+    if grid.rows < 2 || grid.columns < 2 || count == 0 || count != shape.iter().product::<usize>() {
+        return None;
+    }
+    let channels = |row, column| {
+        (0..grid.channels).map(|channel| grid.feature(row, column, channel)).collect()
+    };
+    let all = grid.whole().cells().map(|(row, column)| of(channels(row, column))).collect();
+    Some((grid, all))
+}
+
+fn mean(values: &[f32], places: &[usize]) -> f64 {
+    let sum: f64 = places.iter().map(|at| f64::from(values[*at])).sum();
+    sum / places.len() as f64
 }
 
 /// From blue by white to red.
@@ -200,6 +220,9 @@ mod tests {
         let values = [1.0, 1.0, 0.0, 0.0, 1.0, -1.0, 0.0, 0.0];
         let picture = Picture::of_map(&values, &[2, 2, 2], 1.0).unwrap();
         assert_eq!(decoded(&picture.to_png()).2, [POSITIVE, ZERO, ZERO, ZERO].concat());
+        assert_eq!(largest(&values, &[2, 2, 2]), Some(1.0));
+        assert_eq!(largest(&[-0.5, 0.25, 0.0, 0.0], &[2, 2]), Some(0.5));
+        assert_eq!(largest(&[1.0; 4], &[4]), None);
         // Nothing anywhere is all white, whatever the limit.
         let picture = Picture::of_map(&[0.0; 4], &[2, 2], 0.0).unwrap();
         assert_eq!(decoded(&picture.to_png()).2, [247; 4]);

@@ -188,6 +188,7 @@ fn help_and_version() {
         "--csv",
         "--jsonl",
         "--markdown",
+        "--html",
         "--junit",
         "--sarif",
         "--attestation",
@@ -342,19 +343,20 @@ fn the_gate_decides_at_the_largest_budget() {
 fn gates_stand_in_the_files() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-    let [json, markdown, junit, sarif] =
-        ["report.json", "report.md", "report.xml", "report.sarif"].map(path);
+    let [json, markdown, html, junit, sarif] =
+        ["report.json", "report.md", "report.html", "report.xml", "report.sarif"].map(path);
     let base = ["--limit", "20", "--eps", "0.2", "--attack", "fgsm", "--quiet"];
     let first = evaluate(&[&base[..], &["--json", &json]].concat());
     assert_eq!(first.status.code(), Some(0));
     let gates = ["--baseline", &json, "--max-drop", "0", "--fail-under", "99%"];
-    let files = ["--markdown", &markdown, "--junit", &junit, "--sarif", &sarif];
+    let files = ["--markdown", &markdown, "--html", &html, "--junit", &junit, "--sarif", &sarif];
     let output = evaluate(&[&base[..], &gates, &files].concat());
     assert_eq!(output.status.code(), Some(1));
     let told = String::from_utf8(output.stderr).unwrap();
     let failure = told.strip_prefix("gate failed: ").unwrap().trim_end();
-    let [markdown, junit, sarif] =
-        [markdown, junit, sarif].map(|path| std::fs::read_to_string(path).unwrap());
+    let [markdown, html, junit, sarif] =
+        [markdown, html, junit, sarif].map(|path| std::fs::read_to_string(path).unwrap());
+    assert!(html.contains("Gate failed") && html.contains("src=\"data:image/png;base64,"));
     assert!(markdown.contains(&format!("- gate `--fail-under 99.00%` **failed**: {failure}\n")));
     assert!(markdown.contains("- gate `--max-drop 0.00%` passed\n"), "{markdown}");
     assert!(junit.contains(&format!("<failure message=\"{failure}\"/>")), "{junit}");

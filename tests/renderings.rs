@@ -6,7 +6,8 @@ mod closed;
 use closed::{Linear, dataset, samples};
 use ironbound::attack::AttackSpec;
 use ironbound::evaluate::Fate;
-use ironbound::report::{Gate, ModelRecord, Outcome, Report, SampleRow};
+use ironbound::picture::Picture;
+use ironbound::report::{Gallery, Gate, ModelRecord, Outcome, Report, SampleRow};
 use ironbound::{Evaluation, Finding, Norm, Results, Threat};
 use roxmltree::{Document, Node};
 use serde_json::{Value, json};
@@ -472,4 +473,218 @@ fn an_attestation_keeps_names() {
     // A slash ends a folder.
     assert_eq!(statement["subject"][0]["name"], HOSTILE.rsplit('/').next().unwrap());
     assert_eq!(statement["predicate"]["failedTests"], json!([HOSTILE]));
+}
+
+/// The page as XML, which a browser reads the same way: what HTML leaves open is closed.
+fn xhtml(page: &str) -> String {
+    let mut rest = page.strip_prefix("<!DOCTYPE html>").unwrap();
+    let mut text = String::new();
+    while let Some(start) = rest.find('<') {
+        let end = start + rest[start..].find('>').unwrap();
+        let tag = &rest[start + 1..end];
+        let open = ["meta", "link", "img", "br"].contains(&tag.split(' ').next().unwrap());
+        text += &rest[..end];
+        text += if open { "/>" } else { ">" };
+        rest = &rest[end + 1..];
+    }
+    text + rest
+}
+
+/// The tags and the names of attributes of a page, in order.
+fn bones(xml: &Document<'_>) -> Vec<String> {
+    let elements = xml.descendants().filter(Node::is_element);
+    let bone = |node: Node<'_, '_>| {
+        let names: Vec<_> = node.attributes().map(|of| of.name().to_owned()).collect();
+        format!("{} {}", node.tag_name().name(), names.join(" "))
+    };
+    elements.map(bone).collect()
+}
+
+fn texts(node: Node<'_, '_>) -> String {
+    node.descendants().filter_map(|node| node.text().filter(|_| node.is_text())).collect()
+}
+
+/// The text of every element of this kind and class.
+fn all_texts(xml: &Document<'_>, tag: &str, class: &str) -> Vec<String> {
+    let is = |node: &Node<'_, '_>| {
+        let mut classes = node.attribute("class").unwrap_or_default().split(' ');
+        node.tag_name().name() == tag && (class.is_empty() || classes.any(|of| of == class))
+    };
+    xml.descendants().filter(is).map(texts).collect()
+}
+
+fn gallery(results: &Results) -> Gallery {
+    // Six features, looked at as pixels.
+    Gallery { shape: vec![2, 3], ..Gallery::new(results, 4) }
+}
+
+#[test]
+fn html_keeps_names_from_acting() {
+    let results = results();
+    let name = format!("{HOSTILE}\u{202e}\u{0}");
+    let (mut plain, mut named) = (hostile(), hostile());
+    for (report, name) in [(&mut plain, "plain"), (&mut named, &*name)] {
+        report.model.path = name.into();
+        report.data.path = name.into();
+        report.ironbound = name.into();
+        report.model.options = Value::from(name);
+        report.attacks.iter_mut().for_each(|row| row.id = name.into());
+        report.worst_case.iter_mut().for_each(|case| case.goal = name.into());
+        report.warnings = vec![Finding::error(name, name).at([name]).remedy(name)];
+    }
+    let pages = [(plain, "plain"), (named, &*name)].map(|(report, name)| {
+        let mut shown = gallery(&results);
+        for series in &mut shown.series {
+            series.name = name.into();
+            series.examples.iter_mut().for_each(|example| example.attack = name.into());
+            series.examples[0].change = Some(Value::from(name));
+        }
+        xhtml(&report.to_html(&gates(name), &shown))
+    });
+    let [plain, named] = pages.each_ref().map(|page| Document::parse(page).unwrap());
+    assert_eq!(bones(&plain), bones(&named), "names are text");
+    // What changes the direction of text, and control characters, are shown as such.
+    let shown = format!("{HOSTILE}\u{fffd}\u{fffd}");
+    assert_eq!(
+        texts(named.descendants().find(|node| node.has_tag_name("title")).unwrap()),
+        format!("Robustness of {shown}")
+    );
+    // Parameters and options are JSON, which has escapes of its own.
+    let (in_all, in_json) = (texts(plain.root()).matches("plain").count(), 2);
+    assert_eq!(texts(named.root()).matches(&shown).count(), in_all - in_json);
+    assert!(!pages[1].contains(['\u{202e}', '\u{0}']));
+}
+
+#[test]
+fn html_holds_everything_and_runs_nothing() {
+    let results = results();
+    let report = Report::new(&results);
+    let page = report.to_html(&gates("gate"), &gallery(&results));
+    assert_eq!(page, report.to_html(&gates("gate"), &gallery(&results)), "the same bytes");
+    let text = xhtml(&page);
+    let xml = Document::parse(&text).unwrap();
+    for node in xml.descendants().filter(Node::is_element) {
+        assert!(!["script", "iframe", "object", "form"].contains(&node.tag_name().name()));
+        for attribute in node.attributes() {
+            let (name, value) = (attribute.name(), attribute.value());
+            assert!(!name.starts_with("on"), "{name}");
+            assert!(!["src", "href"].contains(&name) || value.starts_with("data:"), "{value}");
+        }
+        // Figures have words for those who do not see them.
+        if node.tag_name().name() == "svg" {
+            assert!(node.attribute("aria-label").or(node.attribute("aria-hidden")).is_some());
+        }
+        assert!(
+            node.tag_name().name() != "img"
+                || node.attribute("alt").is_some_and(|alt| !alt.is_empty())
+        );
+    }
+    assert!(!page.contains("url(") && !page.contains("@import"));
+    assert!(
+        page.contains("content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\"")
+    );
+}
+
+#[test]
+fn html_has_the_numbers() {
+    let results = results();
+    let report = Report::new(&results);
+    let text = xhtml(&report.to_html(&gates("--fail-under 50%"), &gallery(&results)));
+    let xml = Document::parse(&text).unwrap();
+    let percent = |share: Option<f64>| format!("{:.1} %", 100.0 * share.unwrap());
+    let worst: Vec<_> =
+        report.worst_case.iter().map(|case| percent(case.robust_accuracy)).collect();
+    let clean = percent(report.clean.accuracy);
+    assert_eq!(all_texts(&xml, "span", "value"), [clean.clone(), worst[1].clone()]);
+    assert_eq!(all_texts(&xml, "p", "verdict"), ["✗ Gate failed"]);
+    let told = format!(
+        "Robust accuracy in the worst case against the linf budget: {clean} at 0, {} at 0.05, {} at 0.3.",
+        worst[0], worst[1]
+    );
+    let charts: Vec<_> =
+        xml.descendants().filter_map(|node| node.attribute("aria-label")).collect();
+    assert!(charts.contains(&&*told), "{told}");
+    let of = report.curves[0].distance;
+    let distances = format!("{} were not broken up to 0.3", of.censored);
+    assert!(charts.iter().any(|told| told.contains(&distances)), "{distances}");
+    // A point for no attack, and one per budget.
+    assert_eq!(all_texts(&xml, "circle", "dot").len(), 3);
+    // What the second attack broke and the third did not, under the larger budget.
+    let broken = |row: usize| -> Vec<usize> {
+        report.attacks[row].broken.iter().map(|b| b.sample).collect()
+    };
+    let rows = (0..6).filter(|row| report.attacks[*row].case == 1);
+    let [_, b, c] = rows.map(broken).collect::<Vec<_>>().try_into().unwrap();
+    let both = b.iter().filter(|sample| c.contains(sample)).count();
+    let section = xml.descendants().find(|node| node.attribute("id") == Some("agreement")).unwrap();
+    let cells = section.descendants().filter(|node| node.has_tag_name("td"));
+    let cells: Vec<_> = cells.map(texts).collect();
+    assert_eq!(cells.len(), 3 * 4);
+    let told = format!("{both} + {}", b.len() - both);
+    assert_eq!((&*cells[4], &*cells[6], &*cells[7]), (&*b.len().to_string(), "·", &*told));
+
+    let mut partial = report;
+    partial.partial = true;
+    let page = partial.to_html(&gates("gate"), &Gallery::default());
+    assert!(page.contains("Interrupted: not decided") && page.contains("the run was interrupted"));
+    assert!(
+        !page.contains("Gate passed")
+            && !page.contains("Gate failed")
+            && !page.contains("Broken samples")
+    );
+}
+
+#[test]
+fn the_gallery_shows_what_was_found() {
+    let results = results();
+    let report = Report::new(&results);
+    let gallery = gallery(&results);
+    let [series] = &gallery.series[..] else { panic!("one norm") };
+    let nearest = |sample: usize| {
+        let found =
+            report.attacks.iter().flat_map(|row| &row.broken).filter(|b| b.sample == sample);
+        found.filter_map(|broken| broken.distance).min_by(f64::total_cmp).unwrap()
+    };
+    let end = report.samples().into_iter().filter(|row| row.case == 1 && row.row.is_none());
+    let broken: Vec<_> =
+        end.filter(|row| row.outcome == Outcome::Broken).map(|row| row.sample).collect();
+    assert_eq!(
+        (series.broken, series.name.as_str(), series.range),
+        (broken.len(), "linf", (0.0, 1.0))
+    );
+    assert_eq!(series.examples.len(), 4);
+    assert_eq!(
+        (series.examples[0].sample, series.examples[3].sample),
+        (broken[0], *broken.last().unwrap())
+    );
+    for example in &series.examples {
+        assert_eq!(example.distance, Some(nearest(example.sample)));
+        let size = example
+            .clean
+            .iter()
+            .zip(&example.perturbed)
+            .map(|(a, b)| (f64::from(*b) - f64::from(*a)).abs());
+        assert!((size.fold(0.0, f64::max) - nearest(example.sample)).abs() < 1e-15);
+        assert_ne!(example.prediction, example.label);
+    }
+    let page = report.to_html(&[], &gallery);
+    let example = &series.examples[1];
+    for values in [&example.clean, &example.perturbed] {
+        let picture = Picture::of_sample(values, &[2, 3], (0.0, 1.0)).unwrap();
+        assert!(page.contains(&picture.to_data_uri()));
+    }
+    assert_eq!(page.matches("<img").count(), 12);
+
+    // What is no image has a table, the largest change first.
+    let gallery = Gallery::new(&results, 1);
+    let example = &gallery.series[0].examples[0];
+    let text = xhtml(&report.to_html(&[], &gallery));
+    let xml = Document::parse(&text).unwrap();
+    let figure = xml.descendants().find(|node| node.attribute("class") == Some("example")).unwrap();
+    let first = figure.descendants().find(|node| node.attribute("scope") == Some("row")).unwrap();
+    let change =
+        |at: &usize| (f64::from(example.perturbed[*at]) - f64::from(example.clean[*at])).abs();
+    let largest = (0..6).max_by(|a, b| change(a).total_cmp(&change(b)).then(b.cmp(a))).unwrap();
+    assert_eq!(texts(first), largest.to_string());
+    assert_eq!(text.matches("<img").count(), 0);
 }

@@ -2,8 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use ironbound::Result;
-use ironbound::report::{Gate, Report, save_text};
+use ironbound::report::{Gallery, Gate, Report, save_text};
+use ironbound::{Result, Results};
+
+/// Broken samples per kind of threat that a page shows at the most.
+const SHOWN: usize = 12;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Files {
@@ -19,6 +22,9 @@ pub(crate) struct Files {
     /// Write the report to this file as Markdown, such as for a pull request
     #[arg(long, value_name = "FILE")]
     markdown: Option<PathBuf>,
+    /// Write the report to this file as one HTML page, with plots and pictures of broken samples
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// Write JUnit XML to this file: a test case per gate and attack
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
@@ -34,17 +40,19 @@ pub(crate) struct Files {
 impl Files {
     pub(crate) fn paths(&self) -> impl Iterator<Item = &PathBuf> {
         let records = [&self.json, &self.csv, &self.jsonl];
-        let renderings = [&self.markdown, &self.junit, &self.sarif, &self.attestation];
-        records.into_iter().chain(renderings).flatten()
+        let pages = [&self.markdown, &self.html];
+        let renderings = [&self.junit, &self.sarif, &self.attestation];
+        records.into_iter().chain(pages).chain(renderings).flatten()
     }
 
     /// Writes all that can be written, and says what could not.
-    pub(crate) fn save(&self, report: &Report, gates: &[Gate]) -> Result<()> {
+    pub(crate) fn save(&self, results: &Results, report: &Report, gates: &[Gate]) -> Result<()> {
         let saved = [
             save(self.json.as_deref(), || report.to_json()),
             save(self.csv.as_deref(), || report.to_csv()),
             save(self.jsonl.as_deref(), || report.to_jsonl()),
             save(self.markdown.as_deref(), || report.to_markdown(gates)),
+            save(self.html.as_deref(), || report.to_html(gates, &Gallery::new(results, SHOWN))),
             save(self.junit.as_deref(), || report.to_junit(gates)),
             save(self.sarif.as_deref(), || report.to_sarif(gates)),
             self.save_attestation(report, gates),

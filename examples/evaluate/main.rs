@@ -81,7 +81,7 @@ fn run(args: &Args) -> Result<u8> {
     let comparison =
         request.baseline.as_ref().map(|with| Comparison::new(&report, with)).transpose();
     let gates = gates::judge(&request, &report, &comparison);
-    let saved = args.files.save(&report, &gates);
+    let saved = args.files.save(&results, &report, &gates);
     let found = args.save_adversarial.as_ref();
     found.map_or(Ok(0), |path| save_adversarial(&results, path))?;
     saved?;

@@ -60,7 +60,7 @@ fn run(args: &Args) -> Result<u8> {
         // A reader that went away, such as `head`, must not cost the files.
         let _ = std::io::stdout().write_all(report.to_text().as_bytes());
     }
-    args.files.save(&report, &[])?;
+    args.files.save(&results, &report, &[])?;
     if let Some(path) = &args.save_adversarial {
         save_adversarial(&results, path)?;
     }

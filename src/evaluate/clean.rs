@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::judge::Judge;
-use super::results::Clean;
+use super::results::{Clean, Row};
 use super::scheduler::Samples;
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
@@ -29,8 +29,8 @@ pub(super) fn pass(
                     let prediction = argmax(&logits);
                     let correct = prediction == samples.labels[index];
                     let confidence = Some(confidence(&logits));
-                    let clean =
-                        Clean { prediction: Some(prediction), correct, confidence, error: None };
+                    let prediction = Some(prediction);
+                    let clean = Clean { prediction, correct, confidence, ..Clean::default() };
                     Ok((clean, logits))
                 }
                 Err(error @ Error::NonFiniteLogit { .. }) => {
@@ -44,4 +44,13 @@ pub(super) fn pass(
         .collect();
     // Collected in order first, so that the error reported is that of the first sample on every run.
     Ok(all.into_iter().collect::<Result<Vec<_>>>()?.into_iter().unzip())
+}
+
+/// Keeps the inputs of the samples that were broken.
+pub(super) fn keep_inputs(clean: &mut [Clean], rows: &[Row], samples: Samples<'_>) {
+    for (index, clean) in clean.iter_mut().enumerate() {
+        if rows.iter().any(|row| row.attempts[index].adversarial.is_some()) {
+            clean.input = samples.input(index).into();
+        }
+    }
 }

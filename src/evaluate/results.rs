@@ -165,6 +165,9 @@ pub struct Clean {
     pub correct: bool,
     /// How sure of it the model is: the softmax probability, in (0, 1].
     pub confidence: Option<f64>,
+    /// The input as the attacks had it, where one of them broke the sample; empty elsewhere.
+    #[serde(default, with = "super::points")]
+    pub input: Arc<[f32]>,
     /// Why there is no prediction; none when the sample was not reached before an interruption.
     pub error: Option<String>,
 }

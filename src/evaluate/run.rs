@@ -41,7 +41,7 @@ impl Evaluation<'_> {
         let plan = Plan { samples: samples.len(), rows: self.rows() };
         self.observer.started(plan);
         let checked = self.checked(&data);
-        let (clean, logits) = clean::pass(judge, samples, &self.cancel)?;
+        let (mut clean, logits) = clean::pass(judge, samples, &self.cancel)?;
         let correct = clean.iter().filter(|clean| clean.correct).count();
         let finished = clean.iter().filter(|c| c.prediction.is_some() || c.error.is_some()).count();
         self.observer.clean_done(correct, finished);
@@ -79,6 +79,7 @@ impl Evaluation<'_> {
             || rows.iter().any(|row| row.fates().contains(&Fate::Unreached));
         let probe = Probe { judge, samples, whole, seed: self.seed, cancel: &self.cancel };
         let probed = if self.preflight { probe.run(&rows) } else { None };
+        clean::keep_inputs(&mut clean, &rows, samples);
         let mut part = Part {
             seed: self.seed,
             partial,

@@ -5,13 +5,13 @@ mod escape;
 
 use std::fmt::Write;
 
+use super::circumstances::Part;
 use super::curves::Curve;
 use super::gate::Gate;
-use super::record::{AttackRow, DataRecord, ModelRecord, Report, WorstCase};
+use super::record::{AttackRow, DataRecord, Report, WorstCase};
 use super::text::{interval, number, percent};
 use crate::finding::{Finding, Severity};
 use crate::text::written;
-use crate::threat::{Bounds, Threat};
 use escape::{cell, code, prose};
 
 impl Report {
@@ -81,7 +81,7 @@ impl Report {
         }
         self.write_details(text)?;
         writeln!(text, "<details><summary>How it was run</summary>\n")?;
-        write_list(text, self.circumstances().into_iter())?;
+        write_list(text, self.circumstances().iter().map(|parts| circumstance(parts)))?;
         writeln!(text, "</details>")
     }
 
@@ -122,64 +122,19 @@ impl Report {
             worst.map_or_else(none, |(_, disparity)| prose(&disparity.chance())),
         ])
     }
-
-    /// What repeating the run takes, but for what differs by feature: that is in the record.
-    fn circumstances(&self) -> Vec<String> {
-        let ModelRecord { path, sha256, input, output, classes, options } = &self.model;
-        let mut all = vec![format!(
-            "model {}, SHA-256 {}, input {}, output {}, {classes} classes",
-            code(path),
-            code(sha256),
-            code(input),
-            code(output)
-        )];
-        if !options.is_null() {
-            all.push(format!("loaded with {}", code(&options.to_string())));
-        }
-        let DataRecord { path, sha256, samples, offset } = &self.data;
-        all.push(format!(
-            "data {}, SHA-256 {}, {samples} samples from {offset} on",
-            code(path),
-            code(sha256)
-        ));
-        let threats = self.worst_case.iter().filter_map(|case| case.threat.as_ref());
-        let attacks = self
-            .attacks
-            .iter()
-            .map(|row| format!("attack {} with {}", code(&row.id), code(&row.params.to_string())));
-        for line in threats.map(limits).chain(attacks) {
-            if !all.contains(&line) {
-                all.push(line);
-            }
-        }
-        all.push(format!("ironbound {}, seed {}", prose(&self.ironbound), self.seed));
-        all
-    }
 }
 
 /// A threat as a cell.
 fn threat(case: &WorstCase) -> String {
-    let name = prose(&case.name());
-    match &*case.goal {
-        "" | "untargeted" => name,
-        goal => format!("{name}, {}", prose(goal)),
-    }
+    prose(&case.title())
 }
 
-/// What a perturbed sample must be besides near.
-fn limits(threat: &Threat) -> String {
-    let mut parts = vec![match threat.bounds {
-        Bounds::Uniform(lower, upper) => format!("between {lower} and {upper}"),
-        Bounds::PerFeature(_) => "between bounds that differ by feature".into(),
-    }];
-    if let Some(mask) = &threat.mask {
-        let fixed = mask.iter().filter(|free| !**free).count();
-        parts.push(format!("{fixed} features fixed"));
-    }
-    if !threat.domain.is_any() {
-        parts.push(threat.domain.to_string());
-    }
-    prose(&format!("perturbed samples: {}", parts.join(", ")))
+fn circumstance(parts: &[Part]) -> String {
+    let part = |part: &Part| match part {
+        Part::Name(name) => code(name),
+        Part::Words(words) => prose(words),
+    };
+    parts.iter().map(part).collect()
 }
 
 fn gate(gate: &Gate) -> String {

@@ -1,4 +1,4 @@
-//! What attacks are called in renderings.
+//! What models and attacks are called in renderings.
 
 use std::collections::BTreeMap;
 
@@ -7,6 +7,20 @@ use serde_json::Value;
 use super::record::{AttackRow, Report};
 
 impl Report {
+    /// Whether the model is no classifier: classes are then whether the attacker's objective is achieved.
+    pub(super) fn is_objective(&self) -> bool {
+        self.warnings.iter().any(|finding| finding.code == "objective")
+    }
+
+    /// What the model tells apart.
+    pub(super) fn kind(&self) -> String {
+        if self.is_objective() {
+            "no classifier".into()
+        } else {
+            format!("{} classes", self.model.classes)
+        }
+    }
+
     /// The attack's name, with the parameters that set it apart from others of that name.
     pub(super) fn name(&self, row: &AttackRow) -> String {
         let apart = self.apart(row);

@@ -285,6 +285,24 @@ impl WorstCase {
     pub fn name(&self) -> String {
         threat(self.norm, self.eps, self.transformation.as_deref())
     }
+
+    /// The same with the goal, where the attacker has another than a wrong class.
+    pub(super) fn title(&self) -> String {
+        self.name() + &self.aim()
+    }
+
+    /// The same without the budget.
+    pub(super) fn kind(&self) -> String {
+        let norm = || self.norm.map_or_else(String::new, |norm| norm.to_string());
+        self.transformation.clone().unwrap_or_else(norm) + &self.aim()
+    }
+
+    fn aim(&self) -> String {
+        match &*self.goal {
+            "" | "untargeted" => String::new(),
+            goal => format!(", {goal}"),
+        }
+    }
 }
 
 fn threat(norm: Option<Norm>, eps: Option<f64>, transformation: Option<&str>) -> String {

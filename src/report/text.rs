@@ -32,13 +32,13 @@ impl Report {
 
     fn write_text(&self, text: &mut String) -> std::fmt::Result {
         let (model, data) = (&self.model, &self.data);
-        let is_objective = self.warnings.iter().any(|finding| finding.code == "objective");
-        let kind = if is_objective {
-            "no classifier".into()
-        } else {
-            format!("{} classes", model.classes)
-        };
-        writeln!(text, "model   {} ({kind}, sha256 {})", model.path, short(&model.sha256))?;
+        writeln!(
+            text,
+            "model   {} ({}, sha256 {})",
+            model.path,
+            self.kind(),
+            short(&model.sha256)
+        )?;
         writeln!(
             text,
             "data    {} ({} samples, sha256 {})",

@@ -1,0 +1,135 @@
+//! Broken samples, as pictures or as the features that changed most.
+
+use maud::{Markup, html};
+
+use super::attacks::scroll;
+use crate::picture::{Picture, largest};
+use crate::report::gallery::{Example, Gallery, Series};
+use crate::report::text::{number, percent};
+
+/// Features that are shown at the most.
+const SHOWN: usize = 8;
+
+impl Gallery {
+    /// The examples; `objective` where the classes say nothing but whether an objective is achieved.
+    pub(super) fn section(&self, objective: bool) -> Markup {
+        html! {
+            @if !self.is_empty() {
+                section #gallery {
+                    h2 { "Broken samples" }
+                    @for series in self.series.iter().filter(|series| !series.examples.is_empty()) {
+                        (self.show(series, objective))
+                    }
+                }
+            }
+        }
+    }
+
+    fn show(&self, series: &Series, objective: bool) -> Markup {
+        let seen = |example| (example, triple(example, &self.shape, series.range, objective));
+        let examples: Vec<(&Example, Option<Markup>)> = series.examples.iter().map(seen).collect();
+        html! {
+            h3.name { (series.name) }
+            p.quiet {
+                (examples.len()) " of " (series.broken) " broken samples, evenly spaced, each with the smallest perturbation found."
+                @if examples.iter().any(|(_, pictures)| pictures.is_some()) {
+                    " Of the change, red raises and blue lowers, with full colours at ±; channels are averaged."
+                }
+            }
+            div.gallery {
+                @for (example, pictures) in examples {
+                    figure.example {
+                        (pictures.unwrap_or_else(|| table(example, objective)))
+                        figcaption {
+                            "sample " (example.sample) ", " code { (example.attack) }
+                            @if let Some(distance) = example.distance { ", distance " (number(distance)) }
+                            @if let Some(change) = &example.change { ", " code { (change.to_string()) } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The sample, the perturbation and both together; none where they are no images.
+fn triple(
+    example: &Example,
+    shape: &[usize],
+    range: (f32, f32),
+    objective: bool,
+) -> Option<Markup> {
+    let Example { sample, clean, perturbed, .. } = example;
+    let change: Vec<f32> = perturbed.iter().zip(clean).map(|(to, from)| to - from).collect();
+    let limit = largest(&change, shape)?;
+    let pictures = [
+        Picture::of_sample(clean, shape, range)?,
+        Picture::of_map(&change, shape, limit)?,
+        Picture::of_sample(perturbed, shape, range)?,
+    ];
+    let scale = if limit > 0.0 {
+        let gain = f64::from(range.1 - range.0) / f64::from(limit);
+        vec![format!("× {}", number(gain)), format!("±{}", number(f64::from(limit)))]
+    } else {
+        vec!["0 on average".into()]
+    };
+    let [before, after] = outcome(example, objective);
+    let names = ["clean", "change", "perturbed"];
+    Some(html! {
+        div.triple {
+            @for ((picture, name), told) in pictures.iter().zip(names).zip([before, scale, after]) {
+                div {
+                    img src=(picture.to_data_uri()) width=(picture.width()) height=(picture.height())
+                        alt={ "sample " (sample) ", " (name) };
+                    p { strong { (name) } @for part in told { span { (part) } } }
+                }
+            }
+        }
+    })
+}
+
+/// The features that changed most.
+fn table(example: &Example, objective: bool) -> Markup {
+    let pairs = example.clean.iter().zip(&example.perturbed).enumerate();
+    let mut changes: Vec<(usize, f64, f64)> = pairs
+        .map(|(feature, (from, to))| (feature, f64::from(*from), f64::from(*to)))
+        .filter(|(_, from, to)| from.to_bits() != to.to_bits())
+        .collect();
+    let size = |(_, from, to): &(usize, f64, f64)| (to - from).abs();
+    changes.sort_by(|a, b| size(b).total_cmp(&size(a)));
+    let [before, after] = outcome(example, objective);
+    html! {
+        (scroll(&format!("Changes of sample {}", example.sample), html! {
+            table {
+                caption { "clean: " (before.join(", ")) "; perturbed: " (after.join(", ")) }
+                thead {
+                    tr { th scope="col" { "feature" } th scope="col" { "clean" } th scope="col" { "perturbed" } th scope="col" { "change" } }
+                }
+                tbody {
+                    @for &(feature, from, to) in changes.iter().take(SHOWN) {
+                        tr {
+                            th scope="row" { (feature) } td { (number(from)) } td { (number(to)) }
+                            td { (format!("{}{}", if to > from { "+" } else { "" }, number(to - from))) }
+                        }
+                    }
+                }
+            }
+        }))
+        @if changes.len() > SHOWN { p.quiet { "The " (SHOWN) " largest of " (changes.len()) " changes." } }
+    }
+}
+
+/// What the model takes the sample for before and after, and how sure it is.
+fn outcome(example: &Example, objective: bool) -> [Vec<String>; 2] {
+    if objective {
+        return ["as it is", "objective achieved"].map(|told| vec![told.into()]);
+    }
+    let told = |class: usize, confidence: Option<f64>| {
+        [format!("class {class}")]
+            .into_iter()
+            .chain(confidence.map(|of| percent(Some(of))))
+            .collect()
+    };
+    // What was attacked was classified correctly.
+    [told(example.label, example.clean_confidence), told(example.prediction, example.confidence)]
+}
