@@ -10,8 +10,9 @@ use std::process::{Command, Output};
 use closed::{Linear, dataset, samples};
 use common::example;
 use ironbound::attack::AttackSpec;
-use ironbound::report::{Comparison, Report};
-use ironbound::{Dataset, Evaluation, Norm, Threat};
+use ironbound::evaluate::Fate;
+use ironbound::report::{Comparison, Report, Transfers};
+use ironbound::{Budget, Classifier, Dataset, Evaluation, Norm, Results, Threat, argmax};
 
 const MODELS: [&str; 2] = ["digits_cnn", "digits_cnn_int8"];
 
@@ -179,4 +180,107 @@ fn another_model_or_baseline_is_refused_before_the_run() {
     let refused = evaluate(folder, MODELS[0], &["--baseline", "foreign.json", "--json", "r.json"]);
     assert_eq!(refused.status.code(), Some(2));
     assert!(!folder.join("r.json").exists(), "it was told before the run");
+}
+
+/// Worked out again: each model run on each point that fooled each.
+#[test]
+fn adversarial_points_are_tried_on_other_models() {
+    let mut models = [(2, 0.0), (2, 0.3), (9, 0.0)].map(|(seed, off)| {
+        let mut model = Linear::random(seed, 6, 3);
+        model.bias[0] += off;
+        model
+    });
+    for (index, model) in models.iter_mut().enumerate() {
+        model.info.sha256 = index.to_string().repeat(64);
+        model.info.path = format!("model{index}.onnx");
+    }
+    let data = data(&models[0]);
+    let run = |model: &Linear, eps: &[f64]| {
+        let run = Evaluation::new(model, &data).range(3, Some(50)).preflight(false);
+        let run = eps.iter().fold(run, |run, eps| run.threat(Threat::new(Norm::Linf, *eps)));
+        let attacks = ["noise:draws=3", "fgsm"].map(|text| text.parse::<AttackSpec>().unwrap());
+        attacks.into_iter().fold(run, Evaluation::attack).run().unwrap()
+    };
+    let results: Vec<_> = models.iter().map(|model| run(model, &[0.05, 0.2])).collect();
+    let pairs: Vec<(&dyn Classifier, &Results)> =
+        models.iter().zip(&results).map(|(model, results)| (model as _, results)).collect();
+    let found = Transfers::new(&pairs, &data).unwrap();
+    assert_eq!((found.threats.len(), found.models.len(), found.data.samples), (2, 3, 50));
+    let mut partly = 0;
+    for (case, threat) in found.threats.iter().zip([0.05, 0.2]) {
+        assert_eq!(
+            (case.norm, case.eps, &*case.goal),
+            (Some(Norm::Linf), Some(threat), "untargeted")
+        );
+        for (from, row) in case.cells.iter().enumerate() {
+            for (to, cell) in row.iter().enumerate() {
+                let (mut points, mut fooled) = (0, 0);
+                for index in 0..50 {
+                    let label = data.labels()[index + 3];
+                    let rows = results[from].rows.iter();
+                    let hit = rows
+                        .filter(|row| row.threat.budget == Budget::Scalar(threat))
+                        .filter(|row| row.attempts[index].fate == Fate::Broken)
+                        .find_map(|row| row.attempts[index].adversarial.as_ref());
+                    let right = argmax(&models[to].one(data.sample(index + 3))) == label;
+                    if let Some(hit) = hit.filter(|_| right) {
+                        points += 1;
+                        fooled += usize::from(argmax(&models[to].one(&hit.point)) != label);
+                    }
+                }
+                assert_eq!((cell.points, cell.fooled), (points, fooled), "{threat} {from} {to}");
+                assert_eq!(cell.share, (points > 0).then(|| fooled as f64 / points as f64));
+                assert!(from != to || fooled == points);
+                partly += usize::from(0 < fooled && fooled < points);
+            }
+        }
+    }
+    assert!(partly > 1, "{found:?}");
+    let text = found.to_text();
+    assert!(text.contains("linf 0.2, untargeted: share") && text.contains("model 3  "), "{text}");
+    let read: Transfers = serde_json::from_str(&found.to_json()).unwrap();
+    assert_eq!(read, found);
+
+    let refusal = |pairs: &[(&dyn Classifier, &Results)], data: &Dataset| {
+        Transfers::new(pairs, data).unwrap_err().to_string()
+    };
+    let message = refusal(&[(&models[0], &results[1])], &data);
+    assert!(message.starts_with("`models` is model1.onnx (sha256 11"), "{message}");
+    let other = self::data(&models[2]);
+    assert!(refusal(&pairs, &other).contains("expected results on data"));
+    let small = Linear::random(1, 4, 3);
+    let mut of_small = results[0].clone();
+    of_small.model = small.info.clone();
+    let message = refusal(&[pairs[0], (&small, &of_small)], &data);
+    assert!(message.ends_with("expected samples of shape [6], as the first's"), "{message}");
+    assert!(refusal(&[], &data).contains("1 or more"));
+}
+
+#[test]
+fn points_are_tried_on_other_models_at_the_shell() {
+    let folder = tempfile::tempdir().unwrap();
+    let json = folder.path().join("transfers.json").display().to_string();
+    let [robust, int8] = MODELS.map(|name| format!("examples/assets/{name}.onnx"));
+    let data = ["--data", "examples/assets/digits_test.npz", "--eps", "0.3", "--limit", "12"];
+    let run = |args: &[&str]| {
+        let mut command = Command::new(example::binary("transfers"));
+        command.current_dir(env!("CARGO_MANIFEST_DIR")).args(args).args(data).output().unwrap()
+    };
+    let output =
+        run(&[&robust, &int8, "--attack", "fgsm", "--json", &json, "--straight-through", "all"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let found: Transfers = serde_json::from_str(&std::fs::read_to_string(&json).unwrap()).unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), found.to_text());
+    let [own, other] = found.threats[0].cells[0][..] else { panic!("two models") };
+    assert!(own.points > 0 && own.fooled == own.points && other.points > 0, "{found:?}");
+    for (args, expected) in [
+        (&["one.onnx"][..], "2 values required"),
+        (&[&*robust, &*int8, "--attack", "guess"], "error: unknown attack `guess`"),
+        (&[&*robust, "missing.onnx"], "error: missing.onnx: "),
+    ] {
+        let output = run(args);
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {errors}");
+        assert!(errors.contains(expected), "{errors}");
+    }
 }

@@ -1,6 +1,8 @@
 //! On which features a classifier's answers hang, from the command line. See `--help`.
 
 mod args;
+#[path = "../common/attacking.rs"]
+mod attacking;
 #[path = "../common/digits.rs"]
 mod digits;
 #[path = "../common/interrupt.rs"]
@@ -15,11 +17,9 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
-use ironbound::attack::{AnyAttack, AttackSpec};
+use ironbound::attack::AttackSpec;
 use ironbound::explain::{Method, feature_use};
-use ironbound::{
-    Bounds, Budget, Cancel, Dataset, Error, Evaluation, Explain, Model, Norm, Result, Threat,
-};
+use ironbound::{Cancel, Dataset, Error, Evaluation, Explain, Model, Result, Threat};
 
 use args::Args;
 
@@ -34,8 +34,8 @@ fn run(args: &Args) -> Result<u8> {
     let (method, focus, score) =
         (args.method.parse::<Method>()?, args.class.parse()?, args.score.parse()?);
     method.explainer().validate()?;
-    let attacks = attacks(args)?;
-    let threat = threat(args, &bounds)?;
+    let attacks = attacking::attacks(&args.attack)?;
+    let threat = attacking::threat(&args.norm, &args.eps, &bounds)?;
     let (model, data) = load(args)?;
     let cancel = interrupt::stop_on_interrupt();
     let explain = Explain::new(&model, &data).samples(samples).method(method);
@@ -66,19 +66,6 @@ fn load(args: &Args) -> Result<(Model, Dataset)> {
         }
         _ => digits::load(&options),
     }
-}
-
-fn attacks(args: &Args) -> Result<Vec<AttackSpec>> {
-    let parse = |text: &String| {
-        let attack: AttackSpec = text.parse()?;
-        attack.validate().map(|()| attack)
-    };
-    args.attack.iter().map(parse).collect()
-}
-
-fn threat(args: &Args, bounds: &Bounds) -> Result<Threat> {
-    let (norm, budget): (Norm, Budget) = (args.norm.parse()?, args.eps.parse()?);
-    Ok(Threat { budget, ..Threat::new(norm, 0.0).with_bounds(bounds.clone()) })
 }
 
 /// Attacks, and says which features what succeeded changed.

@@ -115,11 +115,11 @@ fn attack(row: &Row, threats: &[&Threat], ids: &[usize]) -> AttackRow {
 }
 
 /// The norm, unless transformations are the threat.
-fn norm(threat: &Threat) -> Option<Norm> {
+pub(super) fn norm(threat: &Threat) -> Option<Norm> {
     threat.transformation.is_none().then_some(threat.norm)
 }
 
-fn eps(threat: &Threat) -> Option<f64> {
+pub(super) fn eps(threat: &Threat) -> Option<f64> {
     norm(threat).map(|_| threat.budget.largest())
 }
 
@@ -218,7 +218,7 @@ fn which(fates: &[Fate], ids: &[usize], keep: impl Fn(Fate) -> bool) -> Vec<usiz
     fates.iter().zip(ids).filter(|(fate, _)| keep(**fate)).map(|(_, id)| *id).collect()
 }
 
-fn goal(goal: &Goal) -> String {
+pub(super) fn goal(goal: &Goal) -> String {
     match goal {
         Goal::Untargeted => "untargeted".into(),
         Goal::Class(class) => format!("class {class}"),

@@ -25,6 +25,7 @@ mod samples;
 mod sarif;
 mod table;
 mod text;
+mod transfers;
 mod verification;
 
 pub use adversarial::save_adversarial;
@@ -44,4 +45,5 @@ pub use record::{
 pub use samples::{Outcome, SampleRow};
 pub(crate) use table::write_table;
 pub(crate) use text::number;
+pub use transfers::{TRANSFERS_SCHEMA, TransferCase, TransferCell, Transfers};
 pub use verification::{PointFault, VERIFICATION_SCHEMA, Verification, VerificationRow};
