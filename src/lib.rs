@@ -44,6 +44,7 @@ pub mod preflight;
 pub mod report;
 mod rng;
 mod ssim;
+pub mod suite;
 mod text;
 mod threat;
 pub mod vicinity;

@@ -123,6 +123,9 @@ fn wrong_settings_exit_with_2() {
         (&["--targeted", "kth-likely:10"], "`goal` is kth-likely 10"),
         (&["--fail-under", "-3"], "`fail-under` is -3"),
         (&["--fail-under", "101"], "`fail-under` is 101"),
+        (&["--gate", "clean > 0.9"], "expected a comparison by >= or <="),
+        (&["--gate", "robust >= 0.9"], "unknown gate `robust`, expected one of `clean`"),
+        (&["--gate", "drop_from_baseline <= 0.1"], "--baseline is needed"),
         (&["--threads", "0"], "`threads` is 0"),
         (&["--batch", "0"], "`batch` is 0"),
         (&["--limit", "0"], "`limit` is 0"),
@@ -194,6 +197,7 @@ fn help_and_version() {
         "--attestation",
         "--save-adversarial",
         "--fail-under",
+        "--gate",
         "--no-preflight",
         "--quiet",
         "Examples:",
@@ -336,6 +340,33 @@ fn the_gate_decides_at_the_largest_budget() {
     assert_eq!(message.lines().count(), 1);
     assert_eq!(gate("0.9").0, Some(1));
     assert_eq!(gate("0"), (Some(0), String::new()));
+}
+
+/// Several gates, of which the first that fails is told, and all stand in the files.
+#[test]
+fn gates_are_given_as_text() {
+    let folder = tempfile::tempdir().unwrap();
+    let junit = folder.path().join("report.xml").to_str().unwrap().to_owned();
+    let run = |gates: &[&str]| {
+        let args =
+            ["--limit", "20", "--eps", "0,0.5", "--attack", "fgsm", "--quiet", "--junit", &junit];
+        let output = evaluate(&[&args, gates].concat());
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let holds = ["--gate", "clean >= 90%", "--gate", "worst_case.linf@0 >= 0.9"];
+    assert_eq!(run(&holds), (Some(0), String::new()));
+    let fails = ["--gate", "worst_case.linf@0.5 >= 0.9", "--gate", "worst_case.l2 >= 0"];
+    let (code, message) = run(&[&holds[..], &fails].concat());
+    assert_eq!(code, Some(1));
+    assert!(
+        message.starts_with("gate failed: worst-case robust accuracy within linf 0.5 is "),
+        "{message}"
+    );
+    let junit = std::fs::read_to_string(&junit).unwrap();
+    assert!(
+        junit.contains("name=\"worst_case.l2 &gt;= 0\"") && junit.contains("failures=\"2\""),
+        "{junit}"
+    );
 }
 
 /// Both gates are told, whichever fails, and exit code and files agree.

@@ -17,6 +17,16 @@ fn commands() -> Vec<&'static str> {
     blocks.flat_map(|block| block.split("```").next().unwrap().lines()).collect()
 }
 
+/// The words of a command line, of which some are in double quotes.
+fn words(args: &str) -> Vec<&str> {
+    let parts = args.split('"').enumerate();
+    let words = parts.flat_map(|(at, part)| match at % 2 {
+        0 => part.split_whitespace().collect::<Vec<_>>(),
+        _ => vec![part],
+    });
+    words.collect()
+}
+
 #[test]
 fn every_command_runs() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -36,7 +46,7 @@ fn every_command_runs() {
         };
         let (name, args) = rest.split_once(" -- ").unwrap_or((rest, ""));
         let output = Command::new(example::binary(name))
-            .args(args.split_whitespace())
+            .args(words(args))
             .current_dir(folder.path())
             .output()
             .unwrap();
@@ -46,6 +56,15 @@ fn every_command_runs() {
     }
     assert!(ran >= 8, "the README's shell blocks were not found");
     assert!(folder.path().join("report.json").exists(), "the gate writes its report");
+}
+
+#[test]
+fn the_suite_is_shown_as_it_is() {
+    let (_, block) = README.split_once("```toml\nlimit").unwrap();
+    let shown = format!("limit{}", block.split("```").next().unwrap());
+    let file = include_str!("../examples/assets/digits_suite.toml");
+    let lines: Vec<_> = file.lines().filter(|line| !line.starts_with('#')).collect();
+    assert_eq!(shown.lines().collect::<Vec<_>>(), lines);
 }
 
 #[test]

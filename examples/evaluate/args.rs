@@ -29,7 +29,7 @@ Examples:
 
 Exit codes:
   0    done, and the gate passed
-  1    the gate of --fail-under or --max-drop failed
+  1    a gate failed: --fail-under, --max-drop or --gate
   2    bad usage, bad data, or a missing file
   3    a model file that is there but cannot be parsed, typed or differentiated
   130  interrupted; the report so far is written and marked partial";
@@ -111,6 +111,10 @@ pub(crate) struct Args {
     /// 0.8, or a percentage such as 80%
     #[arg(long, value_name = "P", allow_hyphen_values = true)]
     pub(crate) fail_under: Option<String>,
+    /// Exit with code 1 when a gate does not hold, such as "`worst_case.linf@8/255 >= 0.40`"; repeat it for more. Others: `clean`,
+    /// `worst_case`, `worst_case.l2`, `per_class.min`, `per_class.min.linf@8/255`, and `drop_from_baseline <= 0.02`
+    #[arg(long, value_name = "GATE")]
+    pub(crate) gate: Vec<String>,
     /// Refuse to run unless the SHA-256 of the model file is this
     #[arg(long, value_name = "HASH")]
     pub(crate) expect_sha256: Option<String>,

@@ -6,7 +6,6 @@ mod digits;
 mod features;
 #[path = "../common/files.rs"]
 mod files;
-mod gates;
 #[path = "../common/interrupt.rs"]
 mod interrupt;
 #[path = "../common/loading.rs"]
@@ -78,14 +77,14 @@ fn run(args: &Args) -> Result<u8> {
         // A reader that went away, such as `head`, must cost neither the files nor the exit code.
         let _ = std::io::stdout().write_all(report.to_text().as_bytes());
     }
-    let comparison =
-        request.baseline.as_ref().map(|with| Comparison::new(&report, with)).transpose();
-    let gates = gates::judge(&request, &report, &comparison);
+    let comparison = request.baseline.as_ref().map(|with| Comparison::new(&report, with));
+    let gates: Vec<_> =
+        request.gates.iter().map(|gate| gate.judge(&report, comparison.as_ref())).collect();
     let saved = args.files.save(&results, &report, &gates);
     let found = args.save_adversarial.as_ref();
     found.map_or(Ok(0), |path| save_adversarial(&results, path))?;
     saved?;
-    if let Some(comparison) = comparison?.filter(|_| !args.quiet) {
+    if let Some(comparison) = comparison.transpose()?.filter(|_| !args.quiet) {
         let _ = write!(std::io::stdout(), "\n{}", comparison.to_text());
     }
     if report.partial {

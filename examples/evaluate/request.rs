@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use ironbound::attack::{AnyAttack, AttackSpec};
+use ironbound::report::GateSpec;
 use ironbound::{
-    Budget, Classifier, Dataset, Error, Goal, Model, ModelInfo, ModelOptions, Norm, ObjectiveKind,
+    Budget, Classifier, Dataset, Error, Goal, Model, ModelOptions, Norm, ObjectiveKind,
     ObjectiveModel, Report, Result, Shard, Threat,
 };
 
@@ -40,8 +41,7 @@ pub(crate) struct Request<'a> {
     threats: Vec<Threat>,
     pub(crate) attacks: Vec<AttackSpec>,
     pub(crate) shard: Option<Shard>,
-    pub(crate) fail_under: Option<f64>,
-    pub(crate) max_drop: Option<f64>,
+    pub(crate) gates: Vec<GateSpec>,
     pub(crate) baseline: Option<Report>,
 }
 
@@ -63,11 +63,8 @@ impl<'a> Request<'a> {
         if args.surrogate.is_some() {
             options.straight_through.clear();
         }
-        let fail_under =
-            args.fail_under.as_deref().map(|text| share::read("fail-under", text)).transpose()?;
-        let max_drop =
-            args.max_drop.as_deref().map(|text| share::read("max-drop", text)).transpose()?;
-        if let (Some(path), None, None) = (&args.files.attestation, fail_under, max_drop) {
+        let gates = gates(args)?;
+        if let (Some(path), true) = (&args.files.attestation, gates.is_empty()) {
             let expected = "it says which gates hold; expected one, such as --fail-under 80%";
             return Err(fault("attestation", &path.display().to_string(), expected));
         }
@@ -85,8 +82,7 @@ impl<'a> Request<'a> {
             threats,
             attacks,
             shard,
-            fail_under,
-            max_drop,
+            gates,
             baseline,
         })
     }
@@ -115,7 +111,7 @@ impl<'a> Request<'a> {
             _ => digits::load(&self.options)?,
         };
         if let Some(expected) = &self.args.expect_sha256 {
-            expect_model(model.info(), expected)?;
+            model.info().expect_sha256(expected)?;
         }
         if let Some(baseline) = &self.baseline {
             baseline.expect_data(data.path(), data.sha256())?;
@@ -137,6 +133,21 @@ impl<'a> Request<'a> {
             None => Box::new(model),
         })
     }
+}
+
+/// Those of `--fail-under`, `--max-drop` and `--gate`, in this order.
+fn gates(args: &Args) -> Result<Vec<GateSpec>> {
+    let named = |flag: &str, text: &Option<String>, gate: fn(f64) -> GateSpec| {
+        let share = text.as_deref().map(|text| share::read(flag, text)).transpose()?;
+        Ok(share.map(|share| gate(share).named(format!("--{flag} {:.2}%", 100.0 * share))))
+    };
+    let low = named("fail-under", &args.fail_under, GateSpec::worst_case)?;
+    let drop = named("max-drop", &args.max_drop, GateSpec::drop_from_baseline)?;
+    let given: Vec<GateSpec> = args.gate.iter().map(|text| text.parse()).collect::<Result<_>>()?;
+    if let Some(gate) = given.iter().find(|gate| gate.needs_baseline() && args.baseline.is_none()) {
+        return Err(fault("gate", &gate.to_string(), "--baseline is needed to compare with"));
+    }
+    Ok(low.into_iter().chain(drop).chain(given).collect())
 }
 
 fn threats(args: &Args) -> Result<Vec<Threat>> {
@@ -206,13 +217,4 @@ fn goal(text: &str) -> Result<Goal> {
             })
         }
     }
-}
-
-/// Refuses another model than the one that was meant.
-fn expect_model(model: &ModelInfo, sha256: &str) -> Result<()> {
-    if model.sha256.eq_ignore_ascii_case(sha256) {
-        return Ok(());
-    }
-    let expected = format!("the SHA-256 of {} is {}", model.path, model.sha256);
-    Err(fault("expect-sha256", sha256, &expected))
 }

@@ -39,6 +39,20 @@ pub struct ModelInfo {
     pub notes: Vec<Finding>,
 }
 
+impl ModelInfo {
+    /// Refuses another model than the one whose file has this SHA-256.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] with the one that it has.
+    pub fn expect_sha256(&self, sha256: &str) -> Result<()> {
+        if self.sha256.eq_ignore_ascii_case(sha256) {
+            return Ok(());
+        }
+        let expected = format!("the SHA-256 of {} is {}", self.path, self.sha256);
+        Err(Error::parameter("expect-sha256", sha256, expected))
+    }
+}
+
 /// Points to run: rows of one sample's features each, and which samples they are variants of.
 #[derive(Clone, Copy, Debug)]
 pub struct Batch<'a> {

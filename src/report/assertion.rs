@@ -1,7 +1,7 @@
 //! Assertions on a report, for an engineer's own tests.
 
-use super::record::{Report, WorstCase};
-use super::text::{number, percent};
+use super::record::Report;
+use super::text::percent;
 use crate::norm::Norm;
 
 /// Fails a test when the worst-case robust accuracy of a [`Report`] is too low; the message ends in the report's table.
@@ -56,18 +56,7 @@ impl Report {
     /// The message.
     pub fn expect_robust(&self, norm: &str, eps: f64, least: f64) -> Result<(), String> {
         let norm: Norm = norm.parse().map_err(|error: crate::Error| error.to_string())?;
-        // Two ways to write a budget, such as 8/255, differ by a rounding error.
-        let is_same = |other: f64| (other - eps).abs() <= 1e-9 * eps.abs();
-        let asked: Vec<&WorstCase> = self
-            .worst_case
-            .iter()
-            .filter(|case| case.norm == Some(norm) && case.eps.is_some_and(is_same))
-            .collect();
-        if asked.is_empty() {
-            let names: Vec<_> = self.worst_case.iter().map(WorstCase::name).collect();
-            let (eps, names) = (number(eps), names.join(", "));
-            return Err(format!("no threat {norm} {eps} in the report, which has: {names}"));
-        }
+        let asked = self.cases_within(norm, eps)?;
         asked.into_iter().try_for_each(|case| {
             let what = format!("worst-case robust accuracy within {}", case.name());
             self.expect(&what, case.robust_accuracy, least)

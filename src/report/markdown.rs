@@ -12,7 +12,7 @@ use super::record::{AttackRow, DataRecord, Report, WorstCase};
 use super::text::{interval, number, percent};
 use crate::finding::{Finding, Severity};
 use crate::text::written;
-use escape::{cell, code, prose};
+pub(super) use escape::{cell, code, prose};
 
 impl Report {
     /// The record as Markdown with the tables of GitHub and GitLab: the gates, the worst case per threat, every attack,
@@ -170,7 +170,7 @@ fn write_list(text: &mut String, lines: impl Iterator<Item = String>) -> std::fm
 }
 
 /// Writes a table, the first `left` columns aligned to the left, the others to the right; none without rows.
-fn write_table(
+pub(super) fn write_table(
     text: &mut String,
     head: &[impl AsRef<str>],
     left: usize,

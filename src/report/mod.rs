@@ -14,9 +14,11 @@ mod curves;
 mod file;
 mod gallery;
 mod gate;
+mod gate_spec;
 mod html;
 mod jsonl;
 mod junit;
+mod leaderboard;
 mod markdown;
 mod names;
 mod perturbations;
@@ -37,6 +39,8 @@ pub use curves::{Curve, Quantiles};
 pub use file::save_text;
 pub use gallery::{Example, Gallery, Series};
 pub use gate::Gate;
+pub use gate_spec::GateSpec;
+pub use leaderboard::{Leaderboard, Standing};
 pub use perturbations::{Perturbations, Similarity, SuccessQueries};
 pub use record::{
     AttackRow, Broken, CleanRow, DataRecord, Distances, ModelRecord, Queries, Report, SCHEMA,

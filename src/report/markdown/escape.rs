@@ -1,7 +1,7 @@
 //! Names and sentences of any origin for Markdown with GitHub's extensions: they stay text.
 
 /// A name as a code span.
-pub(super) fn code(name: &str) -> String {
+pub(in crate::report) fn code(name: &str) -> String {
     let name = on_one_line(name);
     if name.is_empty() {
         return "-".into();
@@ -15,12 +15,12 @@ pub(super) fn code(name: &str) -> String {
 }
 
 /// Either as a cell of a table, which a bar would end.
-pub(super) fn cell(text: &str) -> String {
+pub(in crate::report) fn cell(text: &str) -> String {
     text.replace('|', "\\|")
 }
 
 /// A sentence within a line.
-pub(super) fn prose(sentence: &str) -> String {
+pub(in crate::report) fn prose(sentence: &str) -> String {
     let sentence = on_one_line(sentence);
     let mut text = String::with_capacity(sentence.len());
     let mut before = ' ';
