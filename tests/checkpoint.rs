@@ -358,6 +358,21 @@ fn merge_writes_what_one_run_would_have_written() {
     assert_eq!(String::from_utf8(merged.stdout).unwrap(), report.to_text());
     assert_eq!(read("m.csv"), report.to_csv());
 
+    // Gates are those of one run.
+    let gated = |gate: &str| {
+        let flags = ["1.jsonl", "2.jsonl", "--quiet", "--attestation", "a.json", "--gate", gate];
+        let output = run("merge", &flags);
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    assert_eq!(gated("worst_case >= 0"), (Some(0), String::new()));
+    assert_eq!(read("a.json").matches("\"passedTests\":[\"worst_case >= 0\"]").count(), 1);
+    let (code, told) = gated("worst_case.l1 >= 0");
+    assert!(code == Some(1) && told.starts_with("gate failed: no threat in l1 "), "{told}");
+    let (code, told) = gated("drop_from_baseline <= 0");
+    assert!(code == Some(2) && told.contains("there is no baseline here"), "{told}");
+    let failed = run("merge", &["1.jsonl", "2.jsonl", "--attestation", "a.json"]);
+    assert_eq!(failed.status.code(), Some(2));
+
     let failed = run("merge", &["2.jsonl"]);
     assert_eq!(failed.status.code(), Some(2));
     let message = String::from_utf8(failed.stderr).unwrap();

@@ -6,6 +6,8 @@ mod digits;
 mod features;
 #[path = "../common/files.rs"]
 mod files;
+#[path = "../common/gates.rs"]
+mod gates;
 #[path = "../common/interrupt.rs"]
 mod interrupt;
 #[path = "../common/loading.rs"]
@@ -91,11 +93,5 @@ fn run(args: &Args) -> Result<u8> {
         eprintln!("interrupted: the report holds what was finished");
         return Ok(shell::INTERRUPTED);
     }
-    match gates.iter().find_map(|gate| gate.failure.as_ref()) {
-        Some(failure) => {
-            eprintln!("gate failed: {failure}");
-            Ok(shell::FAILED)
-        }
-        None => Ok(shell::DONE),
-    }
+    Ok(gates::exit_code(&gates))
 }

@@ -12,6 +12,7 @@ use ironbound::{
 use crate::args::Args;
 use crate::digits;
 use crate::features::Features;
+use crate::gates::expect_some;
 use crate::loading::{DataOptions, bounds, fault};
 use crate::reports;
 use crate::share;
@@ -64,10 +65,7 @@ impl<'a> Request<'a> {
             options.straight_through.clear();
         }
         let gates = gates(args)?;
-        if let (Some(path), true) = (&args.files.attestation, gates.is_empty()) {
-            let expected = "it says which gates hold; expected one, such as --fail-under 80%";
-            return Err(fault("attestation", &path.display().to_string(), expected));
-        }
+        expect_some(&gates, args.files.attestation.as_deref())?;
         let (threats, attacks) = (threats(args)?, attacks(args)?);
         let features = args.features.read()?;
         let shard = args.shard.as_deref().map(str::parse).transpose()?;
