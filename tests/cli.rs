@@ -395,6 +395,43 @@ fn gates_stand_in_the_files() {
     assert!(sarif.contains(&format!("--fail-under 99.00%: {failure}")), "{sarif}");
 }
 
+/// The pictures from the files of a run are those of its own page.
+#[test]
+fn the_gallery_of_stored_points_is_that_of_the_report() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let [json, points, html, page] =
+        ["report.json", "points.npz", "report.html", "gallery.html"].map(path);
+    let files = ["--json", &json, "--save-adversarial", &points, "--html", &html, "--quiet"];
+    let run = ["--offset", "3", "--limit", "30", "--norm", "linf,l2", "--attack", "fgsm"];
+    assert_eq!(evaluate(&[&run[..], &files].concat()).status.code(), Some(0));
+    let gallery = |data: &str, to: &[&str]| {
+        let mut command = Command::new(example::binary("gallery"));
+        command.current_dir(env!("CARGO_MANIFEST_DIR")).args([&json, "--adversarial", &points]);
+        let output = command.args(["--data", data]).args(to).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let pictures = path("pictures");
+    let to = ["--html", &*page, "--folder", &*pictures];
+    assert_eq!(gallery(DATA, &to), (Some(0), String::new()));
+    let section = |path: &str| {
+        let text = std::fs::read_to_string(path).unwrap();
+        let start = text.find("<section id=\"gallery\">").unwrap();
+        text[start..start + text[start..].find("</section>").unwrap()].to_owned()
+    };
+    assert_eq!(section(&page), section(&html));
+    let files = std::fs::read_dir(&pictures).unwrap().map(|entry| entry.unwrap().path());
+    let files: Vec<_> = files.collect();
+    assert_eq!(files.len(), section(&page).matches("<img").count());
+    assert!(files.iter().all(|file| std::fs::read(file).unwrap().starts_with(b"\x89PNG")));
+    // Neither other data, nor nowhere to write to.
+    let other = npz(folder.path(), "other.npz", &[40, 1, 8, 8], &[0.5; 40 * 64], &[0.0; 40]);
+    let (code, message) = gallery(&other, &to);
+    assert_eq!(code, Some(2));
+    assert!(message.starts_with("error: `data` is ") && message.contains("that of the report"));
+    assert_eq!(gallery(DATA, &[]).0, Some(2));
+}
+
 #[cfg(unix)]
 #[test]
 fn an_interrupt_leaves_a_partial_report() {

@@ -37,7 +37,7 @@ pub use comparison::{COMPARISON_SCHEMA, Comparison, ComparisonRow};
 pub use corruptions::{Baseline, CORRUPTIONS_SCHEMA, CorruptionReport, CorruptionRow};
 pub use curves::{Curve, Quantiles};
 pub use file::save_text;
-pub use gallery::{Example, Gallery, Series};
+pub use gallery::{Example, Gallery, Pictures, Series};
 pub use gate::Gate;
 pub use gate_spec::GateSpec;
 pub use leaderboard::{Leaderboard, Standing};

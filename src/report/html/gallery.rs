@@ -3,14 +3,34 @@
 use maud::{Markup, html};
 
 use super::attacks::scroll;
-use crate::picture::{Picture, largest};
+use super::page::page;
 use crate::report::gallery::{Example, Gallery, Series};
+use crate::report::record::Report;
 use crate::report::text::{number, percent};
 
 /// Features that are shown at the most.
 const SHOWN: usize = 8;
 
 impl Gallery {
+    /// The gallery alone as one HTML file, which is that of [`Report::to_html`] otherwise.
+    #[must_use]
+    pub fn to_html(&self, report: &Report) -> String {
+        let title = format!("Broken samples of {}", report.model.path);
+        page(
+            &title,
+            &html! {
+                header {
+                    h1 { "Broken samples of " code { (report.model.path) } }
+                    p.quiet { "data " code { (report.data.path) } }
+                }
+                main {
+                    @if self.is_empty() { p { "None." } }
+                    (self.section(report.is_objective()))
+                }
+            },
+        )
+    }
+
     /// The examples; `objective` where the classes say nothing but whether an objective is achieved.
     pub(super) fn section(&self, objective: bool) -> Markup {
         html! {
@@ -59,14 +79,9 @@ fn triple(
     range: (f32, f32),
     objective: bool,
 ) -> Option<Markup> {
-    let Example { sample, clean, perturbed, .. } = example;
-    let change: Vec<f32> = perturbed.iter().zip(clean).map(|(to, from)| to - from).collect();
-    let limit = largest(&change, shape)?;
-    let pictures = [
-        Picture::of_sample(clean, shape, range)?,
-        Picture::of_map(&change, shape, limit)?,
-        Picture::of_sample(perturbed, shape, range)?,
-    ];
+    let pictures = example.pictures(shape, range)?;
+    let pictures = [&pictures.clean, &pictures.change, &pictures.perturbed];
+    let limit = example.limit(shape)?;
     let scale = if limit > 0.0 {
         let gain = f64::from(range.1 - range.0) / f64::from(limit);
         vec![format!("× {}", number(gain)), format!("±{}", number(f64::from(limit)))]
@@ -77,10 +92,10 @@ fn triple(
     let names = ["clean", "change", "perturbed"];
     Some(html! {
         div.triple {
-            @for ((picture, name), told) in pictures.iter().zip(names).zip([before, scale, after]) {
+            @for ((picture, name), told) in pictures.into_iter().zip(names).zip([before, scale, after]) {
                 div {
                     img src=(picture.to_data_uri()) width=(picture.width()) height=(picture.height())
-                        alt={ "sample " (sample) ", " (name) };
+                        alt={ "sample " (example.sample) ", " (name) };
                     p { strong { (name) } @for part in told { span { (part) } } }
                 }
             }
@@ -125,11 +140,12 @@ fn outcome(example: &Example, objective: bool) -> [Vec<String>; 2] {
         return ["as it is", "objective achieved"].map(|told| vec![told.into()]);
     }
     let told = |class: usize, confidence: Option<f64>| {
-        [format!("class {class}")]
-            .into_iter()
-            .chain(confidence.map(|of| percent(Some(of))))
-            .collect()
+        let sure = confidence.map(|of| percent(Some(of)));
+        [format!("class {class}")].into_iter().chain(sure).collect()
     };
     // What was attacked was classified correctly.
-    [told(example.label, example.clean_confidence), told(example.prediction, example.confidence)]
+    [
+        told(example.label, example.clean_confidence),
+        told(example.prediction, Some(example.confidence)),
+    ]
 }

@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use super::meter::meter;
+use crate::finding::Severity;
 use crate::report::gate::Gate;
 use crate::report::record::{Report, WorstCase};
 use crate::report::text::{interval, percent};
@@ -24,6 +25,7 @@ impl Report {
                         strong { "Partial: " } "the run was interrupted. Shares are of the samples that were finished, and gates are open."
                     }
                 }
+                (self.doubts())
                 dl.tiles {
                     (tile(html! { "clean" }, self.clean.accuracy, self.clean.interval, None))
                     @for case in self.ends() {
@@ -58,6 +60,35 @@ impl Report {
                                 None => strong.good { " passed" },
                             }
                         }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether findings take something away from the figures.
+    fn doubts(&self) -> Markup {
+        let codes = |severity: Severity| -> Vec<&str> {
+            let mut codes: Vec<&str> = vec![];
+            for finding in self.warnings.iter().filter(|finding| finding.severity == severity) {
+                if !codes.contains(&&*finding.code) {
+                    codes.push(&finding.code);
+                }
+            }
+            codes
+        };
+        let notes = [
+            (Severity::Error, "notice grave", "The figures say nothing until this is put right: "),
+            (Severity::Warning, "notice", "The figures may say less than they seem to: "),
+        ];
+        html! {
+            @for (severity, class, told) in notes {
+                @let codes = codes(severity);
+                @if !codes.is_empty() {
+                    p class=(class) {
+                        (told)
+                        @for (at, code) in codes.iter().enumerate() { @if at > 0 { ", " } code { (code) } }
+                        " (" a href="#findings" { "findings" } ")"
                     }
                 }
             }
