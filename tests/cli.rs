@@ -616,3 +616,61 @@ fn objectives_need_no_labels() {
     let output = evaluate(&["--objective", "moved", "--targeted", "3"]);
     assert_eq!(output.status.code(), Some(2));
 }
+
+/// A report without what tells files apart.
+fn results(args: &[&str], folder: &Path) -> Report {
+    let json = folder.join("report.json");
+    let common = ["--eps", "0.1", "--attack", "fgsm", "--limit", "20", "--quiet", "--json"];
+    let output = evaluate(&[&[MODEL], args, &common, &[json.to_str().unwrap()]].concat());
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    Report::from_json(&std::fs::read_to_string(&json).unwrap(), "report.json").unwrap()
+}
+
+#[test]
+fn the_same_data_in_any_kind_of_file_give_the_same_report() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let data = Dataset::from_npz(DATA).unwrap().subset(0, Some(20)).unwrap();
+    let big_endian = |code: u8, axes: &[u32], items: Vec<u8>| {
+        let head = [0, 0, code, axes.len() as u8];
+        let axes = axes.iter().flat_map(|axis| axis.to_be_bytes());
+        head.into_iter().chain(axes).chain(items).collect::<Vec<u8>>()
+    };
+    let values = data.values().iter().flat_map(|value| value.to_be_bytes()).collect();
+    let images = big_endian(0x0d, &[20, 8, 8], values);
+    let images = file(folder.path(), "t10k-images-idx3-float", &images);
+    let labels = data.labels().iter().map(|label| *label as u8).collect();
+    file(folder.path(), "t10k-labels-idx1-float", &big_endian(0x08, &[20], labels));
+    let head = (0..64).map(|pixel| format!("pixel{pixel},")).collect::<String>() + "digit\n";
+    let line = |sample: usize| {
+        let values = data.sample(sample).iter().map(|value| format!("{value},"));
+        values.collect::<String>() + &data.labels()[sample].to_string() + "\n"
+    };
+    let table = head + &(0..20).map(line).collect::<String>();
+    let table = file(folder.path(), "digits.csv", table.as_bytes());
+    let expected = results(&["--data", DATA], folder.path());
+    for args in [&["--data", &*images][..], &["--data", &table, "--bounds", "0,1"]] {
+        let report = results(args, folder.path());
+        assert_eq!(report.clean, expected.clean, "{args:?}");
+        assert_eq!(report.attacks, expected.attacks, "{args:?}");
+    }
+    // What the columns hold bounds the features of a table.
+    let report = results(&["--data", &table], folder.path());
+    let threat = report.worst_case[0].threat.as_ref().unwrap();
+    assert_eq!(threat.bounds, data.feature_bounds());
+
+    let message = failure(&[MODEL, "--data", &images, "--label", "digit"], 2);
+    assert_eq!(message, "`label` is given: the data are of the kind IDX, this is for table");
+    let message = failure(&[MODEL, "--data", &table, "--label", "x"], 2);
+    assert!(message.starts_with(&format!("{table}: no column `x`; the file has `pixel0`")));
+
+    for class in 0..10 {
+        let class = folder.path().join("digits").join(class.to_string());
+        std::fs::create_dir_all(&class).unwrap();
+        std::fs::copy("tests/data/images/wide.png", class.join("a.png")).unwrap();
+    }
+    let report = results(&["--data", &path("digits")], folder.path());
+    assert_eq!(report.clean.labels, (0..10).collect::<Vec<_>>());
+    let codes: Vec<_> = report.warnings.iter().map(|warning| &*warning.code).collect();
+    assert!(codes.contains(&"data-resized") && codes.contains(&"data-classes"), "{codes:?}");
+}

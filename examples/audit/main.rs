@@ -39,8 +39,9 @@ struct Args {
     /// The model file
     #[arg(value_name = "MODEL.onnx")]
     model: PathBuf,
-    /// The samples: arrays `x` (samples first) and `y` (classes from 0) [default: drawn from the range of the input]
-    #[arg(long, value_name = "DATA.npz")]
+    /// The samples: npz (arrays `x`, samples first, and `y`, classes from 0), npy, IDX (MNIST), CIFAR (.bin) or CSV,
+    /// or a folder of images, FOLDER/CLASS/IMAGE.png [default: drawn from the range of the input]
+    #[arg(long, value_name = "DATA")]
     data: Option<PathBuf>,
     #[command(flatten)]
     loading: Loading,
@@ -70,13 +71,13 @@ fn run(args: &Args) -> Result<u8> {
     if let Some(path) = &args.json {
         shell::expect_folder(path)?;
     }
-    let (bounds, options) = (loading::bounds(&args.bounds)?, args.loading.data()?);
+    let (bounds, options) = (loading::bounds(&args.bounds)?, args.loading.reading.options()?);
     if let Some(path) = &args.data {
         // A missing data file is told at once, not after minutes of loading a model.
         std::fs::metadata(path).map_err(|source| Error::Io { path: path.clone(), source })?;
     }
     let model = Model::load_with(&args.model, &args.loading.model()?)?;
-    let data = args.data.as_ref().map(|path| options.read(path, &model)).transpose()?;
+    let data = args.data.as_ref().map(|path| loading::read(path, &options, &model)).transpose()?;
     let preflight = match &data {
         Some(data) => Preflight::new(&model, data),
         None => Preflight::without_data(&model),

@@ -1,8 +1,13 @@
 //! The flags that say how a model and its data are read.
 
+#[path = "reading.rs"]
+mod reading;
+
 use std::path::Path;
 
-use ironbound::{Bounds, Dataset, Error, Layout, Model, ModelOptions, Preprocessing, Result};
+use ironbound::{Bounds, DataKind, Dataset, Error, ModelOptions, Preprocessing, Result};
+
+pub(crate) use reading::{Reading, read};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Loading {
@@ -24,12 +29,8 @@ pub(crate) struct Loading {
     /// The shape of one sample, such as 3,224,224, where the model file leaves sizes open
     #[arg(long, value_name = "C,H,W", value_delimiter = ',')]
     pub(crate) input_shape: Vec<usize>,
-    /// How the data's images lie, where their shape does not tell: nchw or nhwc
-    #[arg(long, value_name = "LAYOUT")]
-    pub(crate) layout: Option<String>,
-    /// The arrays of the data file that hold samples and classes
-    #[arg(long, value_name = "X,Y", default_value = "x,y")]
-    pub(crate) keys: String,
+    #[command(flatten)]
+    pub(crate) reading: Reading,
     /// The model's input to attack, or an inner tensor such as an embedding [default: the first input of floats]
     #[arg(long, value_name = "NAME")]
     pub(crate) input: Option<String>,
@@ -43,14 +44,6 @@ pub(crate) struct Loading {
     /// several by commas
     #[arg(long, value_name = "KIND_OR_NODE", value_delimiter = ',')]
     pub(crate) straight_through: Vec<String>,
-}
-
-/// How the samples of a file are read.
-#[derive(Debug)]
-pub(crate) struct DataOptions<'a> {
-    layout: Option<Layout>,
-    /// The arrays with the samples and their classes.
-    keys: (&'a str, &'a str),
 }
 
 impl Loading {
@@ -71,35 +64,39 @@ impl Loading {
             ..ModelOptions::default()
         })
     }
-
-    pub(crate) fn data(&self) -> Result<DataOptions<'_>> {
-        let layout = self.layout.as_deref().map(str::parse).transpose()?;
-        let keys = self
-            .keys
-            .split_once(',')
-            .ok_or_else(|| fault("keys", &self.keys, "expected two names, such as x,y"))?;
-        Ok(DataOptions { layout, keys })
-    }
 }
 
-impl DataOptions<'_> {
-    /// The samples, and what `model` takes besides the attacked input.
-    pub(crate) fn read(&self, path: &Path, model: &Model) -> Result<Dataset> {
-        let (x, y) = self.keys;
-        self.lay(Dataset::npz_with_arrays(path, x, y, &model.further_inputs())?)
+/// What `--bounds` says.
+#[allow(dead_code, reason = "for the examples that take tables")]
+pub(crate) enum Limits {
+    Given(Bounds),
+    /// Feature by feature.
+    OfData,
+}
+
+#[allow(dead_code, reason = "for the examples that take tables")]
+impl Limits {
+    /// Those of a text, if there is one; else those of the data, if that is a table, which has no other, or black and white.
+    pub(crate) fn or_usual(text: Option<&str>, data: Option<&Path>) -> Result<Self> {
+        let is_table = |path| DataKind::of(path).is_ok_and(|kind| kind == DataKind::Table);
+        match text {
+            Some(text) => Self::read(text),
+            None if data.is_some_and(is_table) => Ok(Self::OfData),
+            None => Ok(Self::Given(Bounds::default())),
+        }
     }
 
-    /// The same from a file that needs no classes.
-    #[allow(dead_code, reason = "for the examples that take objectives")]
-    pub(crate) fn read_samples(&self, path: &Path, model: &Model) -> Result<Dataset> {
-        self.lay(Dataset::npz_without_labels(path, self.keys.0, &model.further_inputs())?)
+    pub(crate) fn read(text: &str) -> Result<Self> {
+        if text == "data" { Ok(Self::OfData) } else { bounds(text).map(Self::Given) }
     }
 
-    fn lay(&self, data: Dataset) -> Result<Dataset> {
-        Ok(match self.layout {
-            Some(layout) => data.with_layout(layout),
-            None => data,
-        })
+    /// As bounds, for a model that takes the data in this shape.
+    pub(crate) fn of(&self, data: &Dataset, shape: &[usize]) -> Result<Bounds> {
+        match self {
+            Self::Given(bounds) => Ok(bounds.clone()),
+            Self::OfData if data.shape() == shape => Ok(data.feature_bounds()),
+            Self::OfData => Ok(data.clone().reshaped_for(shape)?.feature_bounds()),
+        }
     }
 }
 

@@ -45,8 +45,9 @@ struct Args {
     /// The model file
     #[arg(value_name = "MODEL.onnx")]
     model: PathBuf,
-    /// The images: arrays `x` (samples first) and `y` (classes from 0)
-    #[arg(long, value_name = "DATA.npz")]
+    /// The images: npz (arrays `x`, samples first, and `y`, classes from 0), npy, IDX (MNIST), CIFAR (.bin) or CSV,
+    /// or a folder of images, FOLDER/CLASS/IMAGE.png
+    #[arg(long, value_name = "DATA")]
     data: PathBuf,
     #[command(flatten)]
     loading: Loading,
@@ -91,7 +92,7 @@ fn run(args: &Args) -> Result<u8> {
     if let Some(path) = &args.json {
         shell::expect_folder(path)?;
     }
-    let (bounds, options) = (loading::bounds(&args.bounds)?, args.loading.data()?);
+    let (bounds, options) = (loading::bounds(&args.bounds)?, args.loading.reading.options()?);
     let kinds: Vec<Kind> = args.kind.iter().map(|kind| kind.parse()).collect::<Result<_>>()?;
     let severities: Vec<Severity> =
         args.severity.iter().map(|severity| Severity::new(*severity)).collect::<Result<_>>()?;
@@ -112,7 +113,7 @@ fn run(args: &Args) -> Result<u8> {
     // A missing data file is told at once, not after minutes of loading a model.
     std::fs::metadata(&args.data).map_err(unread(&args.data))?;
     let model = Model::load_with(&args.model, &args.loading.model()?)?;
-    let data = options.read(&args.data, &model)?.subset(0, args.limit)?;
+    let data = loading::read(&args.data, &options, &model)?.subset(0, args.limit)?;
     let mut sweep = Corruptions::new(&model, &data)
         .bounds(bounds)
         .parameters(parameters)

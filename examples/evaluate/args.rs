@@ -22,6 +22,10 @@ Examples:
       what fools another model: does it fool this one?
   evaluate person.onnx --data people.npz --norm l1 --eps 3 --bounds none --integer 0 --increase 0 --one-hot 2-4
       only samples that could exist: feature 0 is an integer that can only rise, 2 to 4 are one of three
+  evaluate imagenet.onnx --data val/ --resize 256 --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 --class-names classes.txt
+      PNG and JPEG files in a folder for each class, scaled and cropped to the size that the model takes
+  evaluate income.onnx --data adult.csv --label income --drop id --norm l2 --eps 0.5 --class-names classes.txt
+      a table: features keep within the smallest and largest value of their column
   evaluate regression.onnx --data test.npz --eps 0.02 --objective moved:by=0.5
       no classifier: can the output be moved by 0.5? test.npz holds `x` alone
   evaluate model.onnx --data test.npz --eps 0.1 --fail-under 0.8 --json report.json --quiet
@@ -44,8 +48,9 @@ pub(crate) struct Args {
     /// The model file; without it, a digits classifier that comes with the example
     #[arg(value_name = "MODEL.onnx", requires = "data")]
     pub(crate) model: Option<PathBuf>,
-    /// The samples: arrays `x` (samples first) and `y` (classes from 0)
-    #[arg(long, value_name = "DATA.npz", requires = "model")]
+    /// The samples: npz (arrays `x`, samples first, and `y`, classes from 0), npy, IDX (MNIST), CIFAR (.bin) or CSV,
+    /// or a folder of images, FOLDER/CLASS/IMAGE.png
+    #[arg(long, value_name = "DATA", requires = "model")]
     pub(crate) data: Option<PathBuf>,
     /// How a perturbation is measured: linf, l2, l1 or l0 (changed features); several by commas [default: linf]
     #[arg(long, value_name = "NORM", value_delimiter = ',')]
@@ -60,9 +65,9 @@ pub(crate) struct Args {
     /// found is judged on the model. --input, --output and --constant are not for it, --straight-through is for it alone
     #[arg(long, value_name = "OTHER.onnx")]
     pub(crate) surrogate: Option<PathBuf>,
-    /// The smallest and largest value of the data, or none
-    #[arg(long, value_name = "LO,HI|none", default_value = "0,1", allow_hyphen_values = true)]
-    pub(crate) bounds: String,
+    /// The smallest and largest value of the data, data for those of each feature, or none [default: 0,1, of a table data]
+    #[arg(long, value_name = "LO,HI|data|none", allow_hyphen_values = true)]
+    pub(crate) bounds: Option<String>,
     #[command(flatten)]
     pub(crate) features: Flags,
     #[command(flatten)]

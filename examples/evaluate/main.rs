@@ -51,7 +51,7 @@ fn run(args: &Args) -> Result<u8> {
         .preflight(!args.no_preflight)
         .observer(&progress)
         .cancel(cancel);
-    for threat in request.threats(model.features())? {
+    for threat in request.threats(&*model, &data)? {
         evaluation = evaluation.threat(threat);
     }
     for attack in request.attacks.clone() {

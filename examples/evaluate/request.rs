@@ -5,15 +5,15 @@ use std::sync::Arc;
 use ironbound::attack::{AnyAttack, AttackSpec};
 use ironbound::report::GateSpec;
 use ironbound::{
-    Budget, Classifier, Dataset, Error, Goal, Model, ModelOptions, Norm, ObjectiveKind,
-    ObjectiveModel, Report, Result, Shard, Threat,
+    Budget, Classifier, DataOptions, Dataset, Error, Goal, Model, ModelOptions, Norm,
+    ObjectiveKind, ObjectiveModel, Report, Result, Shard, Threat,
 };
 
 use crate::args::Args;
 use crate::digits;
 use crate::features::Features;
 use crate::gates::expect_some;
-use crate::loading::{DataOptions, bounds, fault};
+use crate::loading::{self, Limits, fault};
 use crate::reports;
 use crate::share;
 use crate::shell::expect_folder;
@@ -36,7 +36,8 @@ pub(crate) struct Request<'a> {
     options: ModelOptions,
     /// How the surrogate is read, if there is one.
     surrogate: ModelOptions,
-    reading: DataOptions<'a>,
+    reading: DataOptions,
+    limits: Limits,
     features: Features,
     objective: Option<ObjectiveKind>,
     threats: Vec<Threat>,
@@ -51,8 +52,9 @@ impl<'a> Request<'a> {
         for path in args.files.paths().chain(&args.save_adversarial).chain(&args.checkpoint) {
             expect_folder(path)?;
         }
-        let (mut options, reading) = (args.loading.model()?, args.loading.data()?);
+        let (mut options, mut reading) = (args.loading.model()?, args.loading.reading.options()?);
         let objective = args.objective.as_deref().map(str::parse).transpose()?;
+        reading.unlabelled = args.objective.is_some();
         options.outputs = args.objective.is_some().then(|| args.outputs.clone());
         let surrogate = ModelOptions {
             preprocessing: options.preprocessing.clone(),
@@ -66,6 +68,7 @@ impl<'a> Request<'a> {
         }
         let gates = gates(args)?;
         expect_some(&gates, args.files.attestation.as_deref())?;
+        let limits = Limits::or_usual(args.bounds.as_deref(), args.data.as_deref())?;
         let (threats, attacks) = (threats(args)?, attacks(args)?);
         let features = args.features.read()?;
         let shard = args.shard.as_deref().map(str::parse).transpose()?;
@@ -75,6 +78,7 @@ impl<'a> Request<'a> {
             options,
             surrogate,
             reading,
+            limits,
             features,
             objective,
             threats,
@@ -85,9 +89,12 @@ impl<'a> Request<'a> {
         })
     }
 
-    /// The threats to samples of so many features.
-    pub(crate) fn threats(&self, features: usize) -> Result<Vec<Threat>> {
-        let restrict = |threat: &Threat| self.features.restrict(threat.clone(), features);
+    /// The threats to these samples.
+    pub(crate) fn threats(&self, model: &dyn Classifier, data: &Dataset) -> Result<Vec<Threat>> {
+        let bounds = self.limits.of(data, &model.info().shape)?;
+        let restrict = |threat: &Threat| {
+            self.features.restrict(threat.clone().with_bounds(bounds.clone()), model.features())
+        };
         self.threats.iter().map(restrict).collect()
     }
 
@@ -100,10 +107,7 @@ impl<'a> Request<'a> {
         let (model, data) = match (&self.args.model, &self.args.data) {
             (Some(model), Some(data)) => {
                 let model = Model::load_with(model, &self.options)?;
-                let data = match self.objective {
-                    Some(_) => self.reading.read_samples(data, &model)?,
-                    None => self.reading.read(data, &model)?,
-                };
+                let data = loading::read(data, &self.reading, &model)?;
                 (model, data)
             }
             _ => digits::load(&self.options)?,
@@ -153,7 +157,6 @@ fn threats(args: &Args) -> Result<Vec<Threat>> {
         [] => vec![Norm::Linf],
         names => names.iter().map(|name| name.parse()).collect::<Result<_>>()?,
     };
-    let bounds = bounds(&args.bounds)?;
     let goal = args.targeted.as_deref().map_or(Ok(Goal::Untargeted), goal)?;
     let mut threats: Vec<Threat> = vec![];
     for norm in norms {
@@ -162,12 +165,7 @@ fn threats(args: &Args) -> Result<Vec<Threat>> {
             texts => texts.iter().map(|text| text.parse()).collect::<Result<_>>()?,
         };
         for budget in budgets {
-            let threat = Threat {
-                budget,
-                bounds: bounds.clone(),
-                goal: goal.clone(),
-                ..Threat::new(norm, 0.0)
-            };
+            let threat = Threat { budget, goal: goal.clone(), ..Threat::new(norm, 0.0) };
             if !threats.contains(&threat) {
                 threats.push(threat);
             }

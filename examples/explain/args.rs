@@ -44,8 +44,9 @@ pub(crate) struct Args {
     /// The model file; without it, a digits classifier that comes with the example
     #[arg(value_name = "MODEL.onnx", requires = "data")]
     pub(crate) model: Option<PathBuf>,
-    /// The samples: arrays `x` (samples first) and `y` (classes from 0)
-    #[arg(long, value_name = "DATA.npz", requires = "model")]
+    /// The samples: npz (arrays `x`, samples first, and `y`, classes from 0), npy, IDX (MNIST), CIFAR (.bin) or CSV,
+    /// or a folder of images, FOLDER/CLASS/IMAGE.png
+    #[arg(long, value_name = "DATA", requires = "model")]
     pub(crate) data: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) loading: Loading,
@@ -70,9 +71,10 @@ pub(crate) struct Args {
     /// Write pictures of samples and maps to this folder: red speaks for the class, blue against it
     #[arg(long, value_name = "FOLDER")]
     pub(crate) png: Option<PathBuf>,
-    /// The smallest and largest value of the data, or none: black and white of pictures, and what attacks keep to
-    #[arg(long, value_name = "LO,HI|none", default_value = "0,1", allow_hyphen_values = true)]
-    pub(crate) bounds: String,
+    /// The smallest and largest value of the data, data for those of each feature, or none: black and white of pictures, and what
+    /// attacks keep to [default: 0,1, of a table data]
+    #[arg(long, value_name = "LO,HI|data|none", allow_hyphen_values = true)]
+    pub(crate) bounds: Option<String>,
     /// Attack as well, and tell which features the perturbations use that succeed; repeat it for more attacks
     #[arg(long, value_name = "NAME[:K=V,...]")]
     pub(crate) attack: Vec<String>,

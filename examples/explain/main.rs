@@ -19,9 +19,12 @@ use std::process::ExitCode;
 use clap::Parser;
 use ironbound::attack::AttackSpec;
 use ironbound::explain::{Method, feature_use};
-use ironbound::{Cancel, Dataset, Error, Evaluation, Explain, Model, Result, Threat};
+use ironbound::{
+    Bounds, Cancel, Classifier, Dataset, Error, Evaluation, Explain, Model, Result, Threat,
+};
 
 use args::Args;
+use loading::Limits;
 
 fn main() -> ExitCode {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("off")).init();
@@ -30,13 +33,16 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<u8> {
     args.npz.iter().try_for_each(|path| shell::expect_folder(path))?;
-    let (samples, bounds) = (args::samples(&args.samples)?, loading::bounds(&args.bounds)?);
+    let samples = args::samples(&args.samples)?;
+    let limits = Limits::or_usual(args.bounds.as_deref(), args.data.as_deref())?;
     let (method, focus, score) =
         (args.method.parse::<Method>()?, args.class.parse()?, args.score.parse()?);
     method.explainer().validate()?;
     let attacks = attacking::attacks(&args.attack)?;
-    let threat = attacking::threat(&args.norm, &args.eps, &bounds)?;
+    let threat = attacking::threat(&args.norm, &args.eps, &Bounds::default())?;
     let (model, data) = load(args)?;
+    let bounds = limits.of(&data, &model.info().shape)?;
+    let threat = threat.with_bounds(bounds.clone());
     let cancel = interrupt::stop_on_interrupt();
     let explain = Explain::new(&model, &data).samples(samples).method(method);
     let explain = explain.focus(focus).score(score).seed(args.seed).cancel(cancel.clone());
@@ -55,13 +61,13 @@ fn run(args: &Args) -> Result<u8> {
 }
 
 fn load(args: &Args) -> Result<(Model, Dataset)> {
-    let (options, reading) = (args.loading.model()?, args.loading.data()?);
+    let (options, reading) = (args.loading.model()?, args.loading.reading.options()?);
     match (&args.model, &args.data) {
         (Some(model), Some(data)) => {
             // A missing data file is told at once, not after minutes of loading a model.
             std::fs::metadata(data).map_err(|source| Error::Io { path: data.clone(), source })?;
             let model = Model::load_with(model, &options)?;
-            let data = reading.read(data, &model)?;
+            let data = loading::read(data, &reading, &model)?;
             Ok((model, data))
         }
         _ => digits::load(&options),

@@ -44,8 +44,9 @@ struct Args {
     /// The model files, two or more; they take samples of one shape. The flags that say how a model is read hold for all
     #[arg(value_name = "MODEL.onnx", num_args = 2.., required = true)]
     models: Vec<PathBuf>,
-    /// The samples: arrays `x` (samples first) and `y` (classes from 0)
-    #[arg(long, value_name = "DATA.npz")]
+    /// The samples: npz (arrays `x`, samples first, and `y`, classes from 0), npy, IDX (MNIST), CIFAR (.bin) or CSV,
+    /// or a folder of images, FOLDER/CLASS/IMAGE.png
+    #[arg(long, value_name = "DATA")]
     data: PathBuf,
     #[command(flatten)]
     loading: Loading,
@@ -90,13 +91,14 @@ fn run(args: &Args) -> Result<u8> {
     args.json.iter().try_for_each(|path| shell::expect_folder(path))?;
     let (threats, attacks, options) =
         (threats(args)?, attacking::attacks(&args.attack)?, args.loading.model()?);
+    let reading = args.loading.reading.options()?;
     // A missing file is told at once, not after minutes of loading a model.
     for path in args.models.iter().chain([&args.data]) {
         std::fs::metadata(path).map_err(|source| Error::Io { path: path.clone(), source })?;
     }
     let models: Vec<Model> =
         args.models.iter().map(|path| Model::load_with(path, &options)).collect::<Result<_>>()?;
-    let data = args.loading.data()?.read(&args.data, &models[0])?;
+    let data = loading::read(&args.data, &reading, &models[0])?;
     let cancel = interrupt::stop_on_interrupt();
     let evaluate = |model: &Model| evaluate(args, (model, &data), &threats, &attacks, &cancel);
     let results: Vec<Results> = models.iter().map(evaluate).collect::<Result<_>>()?;

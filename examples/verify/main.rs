@@ -1,5 +1,7 @@
 //! Stored adversarial points, run again, from the command line. See `--help`.
 
+#[path = "../common/reading.rs"]
+mod reading;
 #[path = "../common/reports.rs"]
 mod reports;
 #[path = "../common/shell.rs"]
@@ -11,9 +13,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use ironbound::report::Verification;
-use ironbound::{
-    AdversarialPoints, Classifier, Dataset, Error, Layout, Model, ObjectiveModel, Result,
-};
+use ironbound::{AdversarialPoints, Classifier, DataOptions, Error, Model, ObjectiveModel, Result};
+
+use reading::Reading;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -48,15 +50,11 @@ struct Args {
     /// The model file
     #[arg(long, value_name = "MODEL.onnx")]
     model: PathBuf,
-    /// The data file
-    #[arg(long, value_name = "DATA.npz")]
+    /// The data, with the flags of the first run
+    #[arg(long, value_name = "DATA")]
     data: PathBuf,
-    /// The arrays of the data file that hold samples and classes
-    #[arg(long, value_name = "X,Y", default_value = "x,y")]
-    keys: String,
-    /// How the data's images lie, where their shape does not tell: nchw or nhwc
-    #[arg(long, value_name = "LAYOUT")]
-    layout: Option<Layout>,
+    #[command(flatten)]
+    reading: Reading,
     /// Write the verdicts to this file (schema ironbound/verification/1)
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -76,22 +74,12 @@ fn run(args: &Args) -> Result<u8> {
     let report = reports::read(&args.report)?;
     let points = AdversarialPoints::load(&args.adversarial)?;
     let (options, objective) = report.model.loading()?;
+    let reading = DataOptions { unlabelled: objective.is_some(), ..args.reading.options()? };
     // A missing file is told at once, not after minutes of loading a model.
     std::fs::metadata(&args.data)
         .map_err(|source| Error::Io { path: args.data.clone(), source })?;
     let model = Model::load_with(&args.model, &options)?;
-    let Some((x, y)) = args.keys.split_once(',') else {
-        let expected = "expected two names, such as x,y".into();
-        return Err(Error::Parameter { field: "keys".into(), value: args.keys.clone(), expected });
-    };
-    let data = match objective {
-        Some(_) => Dataset::npz_without_labels(&args.data, x, &model.further_inputs())?,
-        None => Dataset::npz_with_arrays(&args.data, x, y, &model.further_inputs())?,
-    };
-    let data = match args.layout {
-        Some(layout) => data.with_layout(layout),
-        None => data,
-    };
+    let data = reading::read(&args.data, &reading, &model)?;
     let model: Box<dyn Classifier> = match objective {
         Some(kind) => Box::new(ObjectiveModel::new(model, kind.objective())?),
         None => Box::new(model),

@@ -15,7 +15,8 @@ use crate::model::{Batch, Classifier, Given, SampleArray, SampleArrays};
 
 /// Labelled samples in memory.
 ///
-/// Values are what the file holds, converted to f32 and never rescaled. A sample's [`id`](Self::id) is its index in the
+/// Values are what the file holds, converted to f32; only pixels of image formats are rescaled, from 0 to 255 to [0, 1], which is
+/// [noted](Self::notes). A sample's [`id`](Self::id) is its index in the
 /// file and stays with it through [`subset`](Self::subset): random streams, and so results, hang on it.
 ///
 /// # Example: from arrays
@@ -41,6 +42,8 @@ pub struct Dataset {
     pub(super) notes: Vec<Finding>,
     /// Further arrays of the file, found by a sample's id.
     pub(super) arrays: Arc<SampleArrays>,
+    /// By class index; empty when classes have no names.
+    pub(super) class_names: Arc<[String]>,
 }
 
 /// Where an array came from, for messages.
@@ -121,6 +124,7 @@ impl Dataset {
             layout: None,
             notes: vec![],
             arrays: Arc::default(),
+            class_names: Arc::default(),
         })
     }
 
@@ -201,6 +205,41 @@ impl Dataset {
     #[must_use]
     pub fn notes(&self) -> &[Finding] {
         &self.notes
+    }
+
+    /// What the classes are called, by class index; empty when they have no names.
+    #[must_use]
+    pub fn class_names(&self) -> &[String] {
+        &self.class_names
+    }
+
+    /// Names the classes, in the order of their indices.
+    ///
+    /// # Errors
+    /// [`Error::Data`] when a label is left without a name.
+    pub fn with_class_names<S: Into<String>>(
+        self,
+        names: impl IntoIterator<Item = S>,
+    ) -> Result<Self> {
+        let class_names: Arc<[String]> = names.into_iter().map(Into::into).collect();
+        match self.y.iter().position(|label| *label >= class_names.len()) {
+            Some(sample) => Err(self.y_source.refuse(format!(
+                "the label of sample {} is {}, but only {} classes have names",
+                self.id(sample),
+                self.y[sample],
+                class_names.len()
+            ))),
+            None => Ok(Self { class_names, ..self }),
+        }
+    }
+
+    /// Pixels of 8 bits as shares of white.
+    pub(super) fn with_pixels_scaled(mut self) -> Self {
+        self.x.iter_mut().for_each(|value| *value /= 255.0);
+        let message =
+            "pixels, 0 to 255 in the file, were divided by 255: budgets and bounds are of those";
+        self.notes.push(Finding::info("data-scaled", message));
+        self
     }
 
     /// Adds an array with one entry per sample, for a model that takes more than the attacked input. Its first axis
@@ -287,7 +326,7 @@ impl Dataset {
     /// [objective](crate::ObjectiveModel).
     #[must_use]
     pub fn without_labels(self) -> Self {
-        Self { y: vec![0; self.y.len()], ..self }
+        Self { y: vec![0; self.y.len()], class_names: Arc::default(), ..self }
     }
 
     /// The samples in the shape of the model's input.
@@ -315,6 +354,7 @@ impl Dataset {
             layout: None,
             notes: self.notes.clone(),
             arrays: Arc::clone(&self.arrays),
+            class_names: Arc::clone(&self.class_names),
         }
     }
 
@@ -343,6 +383,7 @@ impl Dataset {
             layout: self.layout,
             notes: self.notes.clone(),
             arrays: Arc::clone(&self.arrays),
+            class_names: Arc::clone(&self.class_names),
         })
     }
 }

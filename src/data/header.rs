@@ -23,6 +23,9 @@ impl Header {
     pub(super) fn read(reader: &mut impl Read) -> Result<Self, Fault> {
         let mut start = [0; 8];
         let got = fill(reader, &mut start)?;
+        if start.starts_with(b"PK") {
+            return Err("this is an npz archive (or another zip file), not an npy file".into());
+        }
         if got < start.len() || !start.starts_with(b"\x93NUMPY") {
             return Err("not an npy array: its first bytes are not the format's".into());
         }

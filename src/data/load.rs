@@ -1,13 +1,15 @@
 //! Data sets from npz and npy files.
 
-use std::fs;
+use std::fs::File;
+use std::io::{BufReader, Cursor, Read, Seek};
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
 use super::dataset::{Dataset, Source, hex};
+use super::file::Input;
 use super::labels::class_indices;
-use super::npy::{self, Array, Fault, Value};
+use super::npy::{self, Array, Value};
 use super::npz::Npz;
 use crate::error::{Error, Result};
 
@@ -30,8 +32,7 @@ impl Dataset {
     /// lacks the key (the keys that it has are listed), or holds text, objects, records, complex numbers, f64 beyond the
     /// range of f32, labels that are no class indices, no samples, or a different number of labels.
     pub fn npz_with_keys(path: impl AsRef<Path>, x_key: &str, y_key: &str) -> Result<Self> {
-        let (file, bytes) = open(path.as_ref())?;
-        Self::npz_from_bytes(&file, &bytes, x_key, y_key)
+        Self::npz_with_arrays(path, x_key, y_key, &[])
     }
 
     /// Reads an npz file as [`npz_with_keys`](Self::npz_with_keys) does, and from it the arrays that a model takes
@@ -47,9 +48,9 @@ impl Dataset {
         y_key: &str,
         arrays: &[&str],
     ) -> Result<Self> {
-        let (file, bytes) = open(path.as_ref())?;
-        let data = Self::npz_from_bytes(&file, &bytes, x_key, y_key)?;
-        data.with_arrays_of(&mut Npz::new(&file, &bytes)?, x_key, arrays)
+        let (mut npz, file, sha256) = open(path.as_ref())?;
+        Self::from_npz_of(&mut npz, &file, (x_key, y_key), sha256)?
+            .with_arrays_of(&mut npz, x_key, arrays)
     }
 
     /// The same without labels, for models that are no classifiers: all are 0, as
@@ -62,17 +63,18 @@ impl Dataset {
         x_key: &str,
         arrays: &[&str],
     ) -> Result<Self> {
-        let (file, bytes) = open(path.as_ref())?;
-        let mut npz = Npz::new(&file, &bytes)?;
-        let x: Array<f32> = npz.array(x_key)?;
-        let labels = vec![0; x.shape.first().copied().unwrap_or_default()];
-        let sources = (Source::new(&*file, x_key), Source::new(&*file, x_key));
-        let sha256 = hex(Sha256::new_with_prefix(&bytes));
-        let data = Self::assemble(&x.shape, x.values, labels, sources, sha256)?;
-        data.with_arrays_of(&mut npz, x_key, arrays)
+        let (mut npz, file, sha256) = open(path.as_ref())?;
+        let x = npz.array(x_key)?;
+        Self::without_stored(x, Source::new(file, x_key), sha256)?
+            .with_arrays_of(&mut npz, x_key, arrays)
     }
 
-    fn with_arrays_of(mut self, npz: &mut Npz<'_>, x_key: &str, arrays: &[&str]) -> Result<Self> {
+    fn with_arrays_of<R: Read + Seek>(
+        mut self,
+        npz: &mut Npz<R>,
+        x_key: &str,
+        arrays: &[&str],
+    ) -> Result<Self> {
         for key in arrays.iter().filter(|key| **key != x_key) {
             if npz.has(key) {
                 let array: Array<f64> = npz.array(key)?;
@@ -87,10 +89,19 @@ impl Dataset {
     /// # Errors
     /// As for [`npz_with_keys`](Self::npz_with_keys), but for [`Error::Io`].
     pub fn npz_from_bytes(file: &str, bytes: &[u8], x_key: &str, y_key: &str) -> Result<Self> {
-        let mut npz = Npz::new(file, bytes)?;
+        let sha256 = hex(Sha256::new_with_prefix(bytes));
+        Self::from_npz_of(&mut Npz::new(file, Cursor::new(bytes))?, file, (x_key, y_key), sha256)
+    }
+
+    fn from_npz_of<R: Read + Seek>(
+        npz: &mut Npz<R>,
+        file: &str,
+        (x_key, y_key): (&str, &str),
+        sha256: String,
+    ) -> Result<Self> {
         let (x, y) = (npz.array(x_key)?, npz.array(y_key)?);
         let sources = (Source::new(file, x_key), Source::new(file, y_key));
-        Self::from_stored(x, &y, sources, hex(Sha256::new_with_prefix(bytes)))
+        Self::from_stored(x, &y, sources, sha256)
     }
 
     /// Reads samples and labels from one npy file each, of the kinds that [`npz_with_keys`](Self::npz_with_keys) takes.
@@ -98,12 +109,15 @@ impl Dataset {
     /// # Errors
     /// As for [`npz_with_keys`](Self::npz_with_keys).
     pub fn from_npy(x_path: impl AsRef<Path>, y_path: impl AsRef<Path>) -> Result<Self> {
-        let (x_file, x_bytes) = open(x_path.as_ref())?;
-        let (y_file, y_bytes) = open(y_path.as_ref())?;
-        let (x, y) = (array(&x_file, &x_bytes)?, array(&y_file, &y_bytes)?);
-        let hash = Sha256::new_with_prefix(&x_bytes).chain_update(&y_bytes);
-        let sources = (Source::new(x_file, "x"), Source::new(y_file, "y"));
-        Self::from_stored(x, &y, sources, hex(hash))
+        let (x, x_source, hash) = array(x_path.as_ref(), "x", Sha256::new())?;
+        let (y, y_source, hash) = array(y_path.as_ref(), "y", hash)?;
+        Self::from_stored(x, &y, (x_source, y_source), hex(hash))
+    }
+
+    /// Samples alone, all with the label 0.
+    pub(super) fn npy_without_labels(path: &Path) -> Result<Self> {
+        let (x, source, hash) = array(path, "x", Sha256::new())?;
+        Self::without_stored(x, source, hex(hash))
     }
 
     fn from_stored(
@@ -115,20 +129,24 @@ impl Dataset {
         let labels = class_indices(y).map_err(|fault| sources.1.refuse(fault.problem))?;
         Self::assemble(&x.shape, x.values, labels, sources, sha256)
     }
+
+    fn without_stored(x: Array<f32>, source: Source, sha256: String) -> Result<Self> {
+        let labels = vec![0; x.shape.first().copied().unwrap_or_default()];
+        Self::assemble(&x.shape, x.values, labels, (source.clone(), source), sha256)
+    }
 }
 
-pub(super) fn open(path: &Path) -> Result<(String, Vec<u8>)> {
-    let bytes = fs::read(path).map_err(|source| Error::Io { path: path.into(), source })?;
-    Ok((path.display().to_string(), bytes))
+/// An npz file, what messages call it, and its hash.
+pub(super) fn open(path: &Path) -> Result<(Npz<BufReader<File>>, String, String)> {
+    let unread = |source| Error::Io { path: path.into(), source };
+    let sha256 = hex(Input::open(path, Sha256::new())?.finish()?);
+    let (file, name) = (File::open(path).map_err(unread)?, path.display().to_string());
+    Ok((Npz::new(&name, BufReader::new(file))?, name, sha256))
 }
 
-fn array<T: Value>(file: &str, bytes: &[u8]) -> Result<Array<T>> {
-    npy::read(bytes).map_err(|Fault { problem, source }| {
-        let problem = if bytes.starts_with(b"PK") {
-            "this is an npz archive (or another zip file), not an npy file".into()
-        } else {
-            problem
-        };
-        Error::Data { file: file.into(), problem, source: source.map(Into::into) }
-    })
+/// An array of an npy file, where it is from, and the hash with the file's bytes.
+fn array<T: Value>(path: &Path, key: &str, hash: Sha256) -> Result<(Array<T>, Source, Sha256)> {
+    let mut input = Input::open(path, hash)?;
+    let array = input.read_by(|input| npy::read(input))?;
+    Ok((array, Source::new(&*input.file, key), input.finish()?))
 }

@@ -1,22 +1,31 @@
 //! Labelled samples: read them, line them up with the model's input, check them, write them.
 
+mod cifar;
 mod dataset;
+mod file;
+mod folder;
 mod header;
+mod idx;
+mod images;
 pub(crate) mod json;
 mod labels;
 mod load;
 mod npy;
 mod npz;
+mod open;
 mod points;
 mod realisable;
 mod shape;
+mod table;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod validate;
 mod write;
 
 pub use dataset::Dataset;
 pub(crate) use dataset::hex;
+pub use open::{DataKind, DataOptions};
 pub use points::AdversarialPoints;
 pub use shape::Layout;
 pub use write::{NpzArray, NpzValues, write_npz};

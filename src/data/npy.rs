@@ -9,6 +9,7 @@ use half::f16;
 use ndarray::{ArrayD, ShapeBuilder};
 
 use super::header::Header;
+use crate::error::Error;
 
 /// Bytes that are decoded at once; a multiple of every item size.
 const BLOCK: usize = 1 << 16;
@@ -18,6 +19,14 @@ const BLOCK: usize = 1 << 16;
 pub(super) struct Fault {
     pub(super) problem: String,
     pub(super) source: Option<io::Error>,
+}
+
+impl Fault {
+    /// As a fault of this file.
+    pub(super) fn of(self, file: &str) -> Error {
+        let source = self.source.map(Into::into);
+        Error::Data { file: file.into(), problem: self.problem, source }
+    }
 }
 
 impl From<String> for Fault {
@@ -150,7 +159,8 @@ impl Item for Flag {
 }
 
 impl Header {
-    fn values<T: Value>(&self, reader: &mut impl Read) -> Result<Vec<T>, Fault> {
+    /// Reads to the end what stands behind the header.
+    pub(super) fn values<T: Value>(&self, reader: &mut impl Read) -> Result<Vec<T>, Fault> {
         match self.dtype.as_str() {
             "b1" => self.items::<Flag, T>(reader, 1),
             "f2" => self.items::<f16, T>(reader, 2),

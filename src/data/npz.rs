@@ -1,27 +1,32 @@
 //! An npz file: a zip archive of npy arrays.
 
-use std::io::Cursor;
+use std::io::{Read, Seek};
 
 use zip::ZipArchive;
 
-use super::npy::{self, Array, Fault, Value};
-use crate::error::{Error, Result};
+use super::npy::{self, Array, Fault, Value, fill};
+use crate::error::{Cause, Error, Result};
 
 /// An opened archive.
 #[derive(Debug)]
-pub(super) struct Npz<'a> {
+pub(super) struct Npz<R> {
     file: String,
-    archive: ZipArchive<Cursor<&'a [u8]>>,
+    archive: ZipArchive<R>,
 }
 
-impl<'a> Npz<'a> {
+impl<R: Read + Seek> Npz<R> {
     /// Reads the archive's directory; `file` is for messages.
-    pub(super) fn new(file: &str, bytes: &'a [u8]) -> Result<Self> {
-        let archive = ZipArchive::new(Cursor::new(bytes)).map_err(|e| Error::Data {
+    pub(super) fn new(file: &str, mut reader: R) -> Result<Self> {
+        let fault = |problem, source: Cause| Error::Data {
             file: file.into(),
-            problem: not_an_archive(bytes),
-            source: Some(e.into()),
-        })?;
+            problem,
+            source: Some(source),
+        };
+        let mut first = [0; 32];
+        let got = fill(&mut reader, &mut first)
+            .map_err(|e| fault("the file cannot be read".into(), e.into()))?;
+        let archive =
+            ZipArchive::new(reader).map_err(|e| fault(not_an_archive(&first[..got]), e.into()))?;
         Ok(Self { file: file.into(), archive })
     }
 
@@ -41,10 +46,8 @@ impl<'a> Npz<'a> {
             problem: format!("`{key}`: the archive's entry cannot be opened"),
             source: Some(e.into()),
         })?;
-        npy::read(entry).map_err(|Fault { problem, source }| Error::Data {
-            file,
-            problem: format!("`{key}`: {problem}"),
-            source: source.map(Into::into),
+        npy::read(entry).map_err(|Fault { problem, source }| {
+            Fault { problem: format!("`{key}`: {problem}"), source }.of(&file)
         })
     }
 

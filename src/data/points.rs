@@ -5,7 +5,6 @@ use std::path::Path;
 use super::labels::class_indices;
 use super::load::open;
 use super::npy::Array;
-use super::npz::Npz;
 use crate::error::{Error, Result};
 
 /// The adversarial points of a file that [`save_adversarial`](crate::report::save_adversarial) wrote: one entry per point in every list.
@@ -31,8 +30,7 @@ impl AdversarialPoints {
     /// # Errors
     /// [`Error::Io`] when it cannot be read; [`Error::Data`] when it is no such file.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
-        let (file, bytes) = open(path.as_ref())?;
-        let mut npz = Npz::new(&file, &bytes)?;
+        let (mut npz, file, _) = open(path.as_ref())?;
         let fault = |problem: String| Error::Data { file: file.clone(), problem, source: None };
         let x: Array<f32> = npz.array("x")?;
         let Some((count, shape)) = x.shape.split_first().filter(|(_, shape)| !shape.is_empty())

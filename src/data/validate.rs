@@ -36,6 +36,20 @@ impl Dataset {
         }
     }
 
+    /// The smallest and the largest value of each feature, as bounds: those of all samples here. A feature that has one
+    /// value only cannot change within them.
+    #[must_use]
+    pub fn feature_bounds(&self) -> Bounds {
+        let none = (f32::INFINITY, f32::NEG_INFINITY);
+        let mut pairs = vec![none; self.features()];
+        for values in self.x.chunks_exact(self.features()) {
+            for ((lower, upper), value) in pairs.iter_mut().zip(values) {
+                (*lower, *upper) = (lower.min(*value), upper.max(*value));
+            }
+        }
+        Bounds::PerFeature(pairs)
+    }
+
     fn bad_value(
         &self,
         sample: usize,
@@ -94,6 +108,17 @@ mod tests {
         data.validate(&Bounds::NONE, 3).unwrap();
         data.validate(&Bounds::Uniform(-7.0, 7.0), 3).unwrap();
         data.validate(&Bounds::PerFeature(vec![(0.0, 1.0), (-7.0, 7.0)]), 3).unwrap();
+    }
+
+    #[test]
+    fn bounds_are_those_of_each_feature() {
+        let x = arr2(&[[0.5, 7.0], [0.25, -7.0], [3.0, 0.0]]);
+        let data = Dataset::from_arrays(x.view(), &[0, 2, 1]).unwrap();
+        let bounds = data.feature_bounds();
+        assert_eq!(bounds, Bounds::PerFeature(vec![(0.25, 3.0), (-7.0, 7.0)]));
+        data.validate(&bounds, 3).unwrap();
+        let one = data.subset(1, Some(1)).unwrap().feature_bounds();
+        assert_eq!(one, Bounds::PerFeature(vec![(0.25, 0.25), (-7.0, -7.0)]));
     }
 
     #[test]
