@@ -52,7 +52,8 @@ pub mod vicinity;
 pub use audit::Audit;
 pub use cancel::Cancel;
 pub use data::{
-    AdversarialPoints, DataKind, DataOptions, Dataset, Layout, NpzArray, NpzValues, write_npz,
+    AdversarialPoints, DataKind, DataOptions, Dataset, Grouping, Layout, NpzArray, NpzValues,
+    write_npz,
 };
 pub use error::{Cause, Error, Result};
 pub use evaluate::{CorruptionResults, Corruptions, Evaluation, Observer, Results, Shard, merge};

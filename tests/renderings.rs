@@ -7,7 +7,9 @@ use closed::{Linear, dataset, samples};
 use ironbound::attack::AttackSpec;
 use ironbound::evaluate::Fate;
 use ironbound::picture::Picture;
-use ironbound::report::{Gallery, Gate, ModelRecord, Outcome, Report, SampleRow};
+use ironbound::report::{
+    Gallery, Gate, GroupDisparity, GroupRow, GroupTable, ModelRecord, Outcome, Report, SampleRow,
+};
 use ironbound::{Evaluation, Finding, Norm, Results, Threat};
 use roxmltree::{Document, Node};
 use serde_json::{Value, json};
@@ -31,6 +33,29 @@ fn results() -> Results {
     run.run().unwrap()
 }
 
+/// Gives classes, groups and their column this name.
+fn name_groups(report: &mut Report, name: &str) {
+    report.data.class_names = vec![name.into(); 3];
+    for case in &mut report.worst_case {
+        let row = &case.classes[0];
+        let group = GroupRow {
+            group: name.into(),
+            samples: row.samples,
+            correct: row.correct,
+            robust: row.robust,
+            robust_accuracy: row.robust_accuracy,
+            interval: row.interval,
+        };
+        let disparity = Some(GroupDisparity {
+            worst_group: name.into(),
+            statistic: 1.0,
+            p: 0.5,
+            reliable: true,
+        });
+        case.groups = vec![GroupTable { column: name.into(), groups: vec![group], disparity }];
+    }
+}
+
 /// A record with hostile names wherever a name can be.
 fn hostile() -> Report {
     let mut report = Report::new(&results());
@@ -39,6 +64,7 @@ fn hostile() -> Report {
     report.attacks.iter_mut().for_each(|row| row.id = format!("{HOSTILE} {}", row.id));
     report.attacks[1].params["draws"] = HOSTILE.into();
     report.worst_case.iter_mut().for_each(|case| case.goal = HOSTILE.into());
+    name_groups(&mut report, HOSTILE);
     report.warnings = vec![Finding::error(HOSTILE, HOSTILE).at([HOSTILE]).remedy(HOSTILE)];
     report
 }
@@ -201,6 +227,7 @@ fn spans(line: &str) -> (Vec<String>, String) {
 fn markdown_keeps_names_from_acting() {
     let mut plain = Report::new(&results());
     plain.attacks[1].params["draws"] = 9.into();
+    name_groups(&mut plain, "plain");
     let mut named = hostile();
     named.warnings = plain.warnings.clone();
     let count = |report: &Report| report.to_markdown(&gates("gate")).lines().count();
@@ -233,9 +260,9 @@ fn markdown_keeps_names_from_acting() {
     let broke = report.attacks.iter().filter(|row| row.perturbations.is_some()).count();
     let pairs: usize = report.worst_case.iter().map(|case| case.agreement.len()).sum();
     assert!(broke > 0 && pairs > 0);
-    // The heading, two gates, six rows, those of attacks that broke something, the pairs of attacks, the finding and its
+    // The heading, that of the groups, two gates, six rows, those of attacks that broke something, the pairs of attacks, the finding and its
     // node, model, data, three attacks with one parameter.
-    assert_eq!(names, 1 + 2 + 6 + broke + 2 * pairs + 2 + 2 + 3 + 1, "{text}");
+    assert_eq!(names, 1 + 1 + 2 + 6 + broke + 2 * pairs + 2 + 2 + 3 + 1, "{text}");
 }
 
 #[test]

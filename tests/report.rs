@@ -399,3 +399,63 @@ fn assertions_hold_or_show_the_table() {
 fn a_failed_assertion_panics() {
     ironbound::assert_robust!(Report::new(&results()), linf = 0.3, at_least = 0.5);
 }
+
+/// The shares of each group by hand, and the statistic by its definition.
+#[test]
+fn groups_are_those_of_the_columns() {
+    let colour = |sample: usize| ["red", "green", "blue"][sample % 3];
+    let colours: Vec<&str> = (0..30).map(colour).collect();
+    let size: Vec<&str> = (0..30).map(|sample| if sample < 15 { "10" } else { "9" }).collect();
+    let (model, data) = (Linear::random(2, 6, 3), data());
+    let names = ["cat", "dog", "\u{1b}[31mbird"];
+    let data = data.with_class_names(names).unwrap();
+    let data = data.with_groups("colour", &colours).unwrap().with_groups("size", &size).unwrap();
+    let run = Evaluation::new(&model, &data).seed(5).range(2, Some(20));
+    let run = run.threat(Threat::new(Norm::Linf, 8.0 / 255.0));
+    let run = run.attack("fgsm".parse::<AttackSpec>().unwrap());
+    let report = Report::new(&run.run().unwrap());
+    assert_eq!(report.data.class_names, names);
+    let case = &report.worst_case[0];
+    let [by_colour, by_size] = &case.groups[..] else { panic!("{:?}", case.groups) };
+    let labels: Vec<_> = by_colour.groups.iter().map(|row| &*row.group).collect();
+    assert_eq!(labels, ["blue", "green", "red"]);
+    let labels: Vec<_> = by_size.groups.iter().map(|row| &*row.group).collect();
+    assert_eq!((labels, &*by_size.column), (vec!["9", "10"], "size"));
+    let (mut statistic, mut worst) = (0.0, (1.0, ""));
+    let robust = case.robust.iter().filter(|robust| **robust).count();
+    for row in &by_colour.groups {
+        let members: Vec<usize> = (0..20).filter(|at| colour(at + 2) == row.group).collect();
+        let count = |of: &[bool]| members.iter().filter(|&&at| of[at]).count();
+        assert_eq!((row.samples, row.robust), (members.len(), count(&case.robust)));
+        assert_eq!(row.correct, count(&report.clean.correct));
+        let share = row.robust as f64 / row.samples as f64;
+        assert_relative_eq!(row.robust_accuracy.unwrap(), share);
+        if share < worst.0 {
+            worst = (share, &row.group);
+        }
+        for (found, all) in [(row.robust, robust), (row.samples - row.robust, 20 - robust)] {
+            let expected = members.len() as f64 * all as f64 / 20.0;
+            statistic += (found as f64 - expected).powi(2) / expected;
+        }
+    }
+    let disparity = by_colour.disparity.as_ref().unwrap();
+    assert_eq!(disparity.worst_group, worst.1);
+    assert_relative_eq!(disparity.statistic, statistic, max_relative = 1e-9);
+    let text = report.to_text();
+    let line = format!("groups  linf 0.03137 by colour: the worst is {} with ", worst.1);
+    assert!(text.contains(&line), "{text}");
+    assert!(text.contains(" by size: "), "{text}");
+    assert!(!text.contains('\u{1b}'), "{text}");
+    let class = case.disparity.as_ref().unwrap().worst_class;
+    assert_eq!(report.class_name(class), format!("{class} ({})", names[class]));
+    let markdown = report.to_markdown(&[]);
+    assert!(markdown.contains("### Groups by `colour` within linf 0.03137"), "{markdown}");
+    assert!(markdown.contains("0 (cat)"), "{markdown}");
+    let again = Report::from_json(&report.to_json(), "again").unwrap();
+    assert_eq!(again, report);
+    // Shards and parts have the groups of their own samples.
+    let part = run.range(2, Some(1)).run().unwrap();
+    let report = Report::new(&part);
+    let [by_colour, _] = &report.worst_case[0].groups[..] else { panic!() };
+    assert_eq!((by_colour.groups.len(), &by_colour.disparity), (1, &None));
+}

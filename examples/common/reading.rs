@@ -22,6 +22,10 @@ pub(crate) struct Reading {
     /// Of a table, columns that are no features, by name or number; several by commas
     #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
     pub(crate) drop: Vec<String>,
+    /// An array of npz data or a column of a table whose values make groups: robust accuracy is told for each; repeat it for
+    /// more. A column stays a feature as well, unless it is dropped
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) group: Vec<String>,
     /// A text file with the names of the classes, one a line, in the order of the model's outputs. Where the data name their
     /// classes, it numbers them; without it, they are sorted
     #[arg(long, value_name = "FILE")]
@@ -50,6 +54,7 @@ impl Reading {
             labels: self.labels.clone(),
             label: self.label.clone(),
             drop: self.drop.clone(),
+            groups: self.group.clone(),
             class_names: self.class_names.clone(),
             raw_pixels: self.raw_pixels,
             resize: self.resize,

@@ -24,8 +24,8 @@ Examples:
       only samples that could exist: feature 0 is an integer that can only rise, 2 to 4 are one of three
   evaluate imagenet.onnx --data val/ --resize 256 --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 --class-names classes.txt
       PNG and JPEG files in a folder for each class, scaled and cropped to the size that the model takes
-  evaluate income.onnx --data adult.csv --label income --drop id --norm l2 --eps 0.5 --class-names classes.txt
-      a table: features keep within the smallest and largest value of their column
+  evaluate income.onnx --data adult.csv --label income --drop id --norm l2 --eps 0.5 --group sex
+      a table: features keep within the smallest and largest value of their column; is one sex easier to attack?
   evaluate regression.onnx --data test.npz --eps 0.02 --objective moved:by=0.5
       no classifier: can the output be moved by 0.5? test.npz holds `x` alone
   evaluate model.onnx --data test.npz --eps 0.1 --fail-under 0.8 --json report.json --quiet

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use ndarray::{ArrayView, Dimension};
 use sha2::{Digest, Sha256};
 
+use super::groups::Grouping;
 use super::npy::Shape;
 use super::shape::Layout;
 use crate::error::{Error, Result};
@@ -44,6 +45,8 @@ pub struct Dataset {
     pub(super) arrays: Arc<SampleArrays>,
     /// By class index; empty when classes have no names.
     pub(super) class_names: Arc<[String]>,
+    /// Found by a sample's id.
+    pub(super) groups: Arc<Vec<Grouping>>,
 }
 
 /// Where an array came from, for messages.
@@ -125,6 +128,7 @@ impl Dataset {
             notes: vec![],
             arrays: Arc::default(),
             class_names: Arc::default(),
+            groups: Arc::default(),
         })
     }
 
@@ -233,6 +237,33 @@ impl Dataset {
         }
     }
 
+    /// The groups of samples that columns of the data set make; [`of`](Grouping::of) is by a sample's index in the file.
+    #[must_use]
+    pub fn groups(&self) -> &[Grouping] {
+        &self.groups
+    }
+
+    /// Adds a column with one value per sample of the file, which make groups: reports tell robust accuracy for each.
+    ///
+    /// # Errors
+    /// [`Error::Data`] when there are not as many values as samples, or more than 1000 that differ.
+    pub fn with_groups<S: AsRef<str>>(mut self, column: &str, values: &[S]) -> Result<Self> {
+        let source = Source::new(self.path(), column);
+        let all = self.all();
+        if values.len() != all {
+            let found = values.len();
+            return Err(source.refuse(format!("{found} values for {all} samples; each needs one")));
+        }
+        let grouping = Grouping::new(column, values).map_err(|problem| source.refuse(problem))?;
+        Arc::make_mut(&mut self.groups).push(grouping);
+        Ok(self)
+    }
+
+    /// How many samples the file has, as far as is known.
+    fn all(&self) -> usize {
+        self.ids.iter().max().map_or(0, |last| last + 1)
+    }
+
     /// Pixels of 8 bits as shares of white.
     pub(super) fn with_pixels_scaled(mut self) -> Self {
         self.x.iter_mut().for_each(|value| *value /= 255.0);
@@ -262,7 +293,7 @@ impl Dataset {
         axes: &[usize],
         values: Vec<f64>,
     ) -> Result<Self> {
-        let all = self.ids.iter().max().map_or(0, |last| last + 1);
+        let all = self.all();
         let Some((_, shape)) = axes.split_first().filter(|(entries, _)| **entries == all) else {
             let source = Source::new(self.path(), name);
             return Err(source.refuse(format!(
@@ -355,6 +386,7 @@ impl Dataset {
             notes: self.notes.clone(),
             arrays: Arc::clone(&self.arrays),
             class_names: Arc::clone(&self.class_names),
+            groups: Arc::clone(&self.groups),
         }
     }
 
@@ -384,6 +416,7 @@ impl Dataset {
             notes: self.notes.clone(),
             arrays: Arc::clone(&self.arrays),
             class_names: Arc::clone(&self.class_names),
+            groups: Arc::clone(&self.groups),
         })
     }
 }

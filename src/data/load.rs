@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::dataset::{Dataset, Source, hex};
 use super::file::Input;
 use super::labels::class_indices;
-use super::npy::{self, Array, Value};
+use super::npy::{self, Array, Shape, Value};
 use super::npz::Npz;
 use crate::error::{Error, Result};
 
@@ -67,6 +67,25 @@ impl Dataset {
         let x = npz.array(x_key)?;
         Self::without_stored(x, Source::new(file, x_key), sha256)?
             .with_arrays_of(&mut npz, x_key, arrays)
+    }
+
+    /// Adds what arrays of the file make groups.
+    pub(super) fn with_npz_groups(mut self, path: &Path, groups: &[String]) -> Result<Self> {
+        if groups.is_empty() {
+            return Ok(self);
+        }
+        let (mut npz, file, _) = open(path)?;
+        for key in groups {
+            let array = npz.texts(key)?;
+            if !matches!(array.shape[..], [_] | [_, 1]) {
+                let axes = Shape(&array.shape);
+                let problem =
+                    format!("has shape {axes}; one value per sample makes groups, shape (n,)");
+                return Err(Source::new(file, key).refuse(problem));
+            }
+            self = self.with_groups(key, &array.values)?;
+        }
+        Ok(self)
     }
 
     fn with_arrays_of<R: Read + Seek>(

@@ -4,6 +4,7 @@ mod cifar;
 mod dataset;
 mod file;
 mod folder;
+mod groups;
 mod header;
 mod idx;
 mod images;
@@ -25,6 +26,7 @@ mod write;
 
 pub use dataset::Dataset;
 pub(crate) use dataset::hex;
+pub use groups::Grouping;
 pub use open::{DataKind, DataOptions};
 pub use points::AdversarialPoints;
 pub use shape::Layout;

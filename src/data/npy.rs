@@ -11,6 +11,8 @@ use ndarray::{ArrayD, ShapeBuilder};
 use super::header::Header;
 use crate::error::Error;
 
+/// The longest text.
+const MAX_TEXT: usize = 1 << 12;
 /// Bytes that are decoded at once; a multiple of every item size.
 const BLOCK: usize = 1 << 16;
 
@@ -70,6 +72,30 @@ pub(super) fn read<T: Value>(mut reader: impl Read) -> Result<Array<T>, Fault> {
     let array = ArrayD::from_shape_vec(shape.clone().f(), values)
         .map_err(|e| format!("the shape {} cannot be used: {e}", Shape(&shape)))?;
     Ok(Array { shape, values: array.iter().copied().collect() })
+}
+
+/// Reads one array to the end of `reader` as texts: those of numpy's dtypes U and S, or numbers.
+pub(super) fn read_texts(mut reader: impl Read) -> Result<Array<String>, Fault> {
+    let header = Header::read(&mut reader)?;
+    let (kind, size) = header.dtype.split_at(header.dtype.len().min(1));
+    let size: Option<usize> = size.parse().ok().filter(|size| (1..=MAX_TEXT).contains(size));
+    let texts = match (kind, size) {
+        ("U", Some(size)) => header.texts(&mut reader, 4 * size, |bytes| {
+            let point = |bytes: &[u8]| char::from_u32(u32::decode(bytes, header.big_endian));
+            bytes.chunks_exact(4).map(point).collect::<Option<String>>()
+        })?,
+        ("S", Some(size)) => {
+            header.texts(&mut reader, size, |bytes| String::from_utf8(bytes.to_vec()).ok())?
+        }
+        ("U" | "S", None) => {
+            return Err(format!("holds texts of length {}", &header.dtype[1..]).into());
+        }
+        _ => {
+            let numbers: Vec<f64> = header.values(&mut reader)?;
+            numbers.iter().map(f64::to_string).collect()
+        }
+    };
+    Ok(Array { shape: header.shape, values: texts })
 }
 
 /// A shape as Python prints it.
@@ -175,6 +201,34 @@ impl Header {
             "u4" => self.items::<u32, T>(reader, 4),
             "u8" => self.items::<u64, T>(reader, 8),
             other => Err(self.unreadable(other)),
+        }
+    }
+
+    /// Texts of so many bytes each, padded by zeros.
+    fn texts(
+        &self,
+        reader: &mut impl Read,
+        size: usize,
+        decode: impl Fn(&[u8]) -> Option<String>,
+    ) -> Result<Vec<String>, Fault> {
+        let count = self.shape.iter().try_fold(1_usize, |count, axis| count.checked_mul(*axis));
+        let (mut item, mut texts) = (vec![0; size], vec![]);
+        loop {
+            let got = fill(reader, &mut item)?;
+            if got == 0 && Some(texts.len()) == count {
+                return Ok(texts);
+            }
+            if got < size || count.is_none_or(|count| texts.len() >= count) {
+                let axes = Shape(&self.shape);
+                return Err(format!(
+                    "shape {axes} does not fit the {} texts that are there",
+                    texts.len()
+                )
+                .into());
+            }
+            let text =
+                decode(&item).ok_or_else(|| format!("text {} is not Unicode", texts.len()))?;
+            texts.push(text.trim_end_matches('\0').to_owned());
         }
     }
 

@@ -3,6 +3,7 @@
 use std::io::{Read, Seek};
 
 use zip::ZipArchive;
+use zip::read::ZipFile;
 
 use super::npy::{self, Array, Fault, Value, fill};
 use crate::error::{Cause, Error, Result};
@@ -37,6 +38,19 @@ impl<R: Read + Seek> Npz<R> {
 
     /// Reads the array saved as `key`.
     pub(super) fn array<T: Value>(&mut self, key: &str) -> Result<Array<T>> {
+        self.read_by(key, |entry| npy::read(entry))
+    }
+
+    /// Reads the array saved as `key`, texts or numbers, as texts.
+    pub(super) fn texts(&mut self, key: &str) -> Result<Array<String>> {
+        self.read_by(key, |entry| npy::read_texts(entry))
+    }
+
+    fn read_by<T>(
+        &mut self,
+        key: &str,
+        read: impl FnOnce(ZipFile<'_, R>) -> Result<T, Fault>,
+    ) -> Result<T> {
         let Some(index) = self.archive.index_for_name(&format!("{key}.npy")) else {
             return Err(self.no_such(key));
         };
@@ -46,7 +60,7 @@ impl<R: Read + Seek> Npz<R> {
             problem: format!("`{key}`: the archive's entry cannot be opened"),
             source: Some(e.into()),
         })?;
-        npy::read(entry).map_err(|Fault { problem, source }| {
+        read(entry).map_err(|Fault { problem, source }| {
             Fault { problem: format!("`{key}`: {problem}"), source }.of(&file)
         })
     }

@@ -29,6 +29,9 @@ pub struct DataOptions {
     pub label: Option<String>,
     /// Of a table, columns that are no features, by name or number.
     pub drop: Vec<String>,
+    /// Arrays of an npz file or columns of a table whose values make [groups](Dataset::groups). A column of a table stays a
+    /// feature unless it is dropped.
+    pub groups: Vec<String>,
     /// Whether pixels keep the values 0 to 255, rather than being divided by 255: of IDX and CIFAR.
     pub raw_pixels: bool,
     /// The shape of the model's input, without the batch axis: images of a folder are brought to its size and channels.
@@ -103,11 +106,12 @@ impl DataOptions {
     fn npz(&self, path: &Path) -> Result<Dataset> {
         let (x, y) = self.keys.as_ref().map_or(("x", "y"), |(x, y)| (x, y));
         let arrays: Vec<&str> = self.arrays.iter().map(String::as_str).collect();
-        if self.unlabelled {
-            Dataset::npz_without_labels(path, x, &arrays)
+        let data = if self.unlabelled {
+            Dataset::npz_without_labels(path, x, &arrays)?
         } else {
-            Dataset::npz_with_arrays(path, x, y, &arrays)
-        }
+            Dataset::npz_with_arrays(path, x, y, &arrays)?
+        };
+        data.with_npz_groups(path, &self.groups)
     }
 
     fn npy(&self, path: &Path) -> Result<Dataset> {
@@ -136,12 +140,13 @@ impl DataOptions {
 
     /// Refuses what would have no effect.
     fn expect_for(&self, kind: DataKind) -> Result<()> {
-        let Self { keys, labels, label, drop, resize, raw_pixels, .. } = self;
+        let Self { keys, labels, label, drop, groups, resize, raw_pixels, .. } = self;
         let options = [
             ("keys", keys.is_some(), &[DataKind::Npz][..]),
             ("label", label.is_some(), &[DataKind::Table]),
             ("drop", !drop.is_empty(), &[DataKind::Table]),
             ("labels", labels.is_some(), &[DataKind::Npy, DataKind::Idx]),
+            ("groups", !groups.is_empty(), &[DataKind::Npz, DataKind::Table]),
             ("resize", resize.is_some(), &[DataKind::Images]),
             ("raw_pixels", *raw_pixels, &[DataKind::Idx, DataKind::Cifar]),
         ];

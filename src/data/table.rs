@@ -29,7 +29,7 @@ impl Dataset {
     /// Classes are in the column [`label`](DataOptions::label), else in that called `label`, `y`, `target` or `class` (in any
     /// case), else in the last one. They are class indices, if all of them are numbers; else names, which are numbered in
     /// the order of [`class_names`](DataOptions::class_names), or sorted. All other columns are features, in their order, but for
-    /// those [dropped](DataOptions::drop). Numbers keep their values; True and False are 1 and 0.
+    /// those [dropped](DataOptions::drop); the columns of [`groups`](DataOptions::groups) are features as well, unless they are dropped. Numbers keep their values; True and False are 1 and 0.
     ///
     /// # Errors
     /// [`Error::Io`] when the file cannot be read; [`Error::Data`], naming line and column, for a feature that is missing, text
@@ -58,6 +58,7 @@ impl Dataset {
 
         let (mut x, mut labels) = (vec![], Texts::default());
         let mut arrays: Vec<Vec<f64>> = vec![vec![]; columns.arrays.len()];
+        let mut groups: Vec<Vec<String>> = vec![vec![]; columns.groups.len()];
         let mut samples = 0;
         let mut take = |record: &StringRecord| {
             let line = record.position().map_or(0, csv::Position::line);
@@ -71,6 +72,9 @@ impl Dataset {
             }
             for (array, column) in arrays.iter_mut().zip(&columns.arrays) {
                 array.push(value(*column)?);
+            }
+            for (group, column) in groups.iter_mut().zip(&columns.groups) {
+                group.push(record[*column].to_owned());
             }
             if let Some(column) = columns.label {
                 let text = record[column].trim();
@@ -107,6 +111,9 @@ impl Dataset {
         data.notes.push(columns.note(is_head));
         for (values, column) in arrays.into_iter().zip(&columns.arrays) {
             data = data.with_stored(&columns.names[*column], &[samples], values)?;
+        }
+        for (values, column) in groups.iter().zip(&columns.groups) {
+            data = data.with_groups(&columns.names[*column], values)?;
         }
         if labels.are_sorted {
             data.notes.push(sorted_names(&labels.names));
@@ -162,6 +169,7 @@ struct Columns {
     names: Vec<String>,
     features: Vec<usize>,
     arrays: Vec<usize>,
+    groups: Vec<usize>,
     label: Option<usize>,
 }
 
@@ -189,6 +197,7 @@ impl Columns {
             }
         };
         let dropped = options.drop.iter().map(|name| find(name)).collect::<Result<Vec<_>>>()?;
+        let groups = options.groups.iter().map(|name| find(name)).collect::<Result<_>>()?;
         let arrays: Vec<usize> = options
             .arrays
             .iter()
@@ -222,7 +231,7 @@ impl Columns {
         if features.is_empty() {
             return Err(fault("no column is left for the features; fields are separated by comma, semicolon or tab".into()));
         }
-        Ok(Self { names, features, arrays, label: label.filter(|_| !options.unlabelled) })
+        Ok(Self { names, features, arrays, groups, label: label.filter(|_| !options.unlabelled) })
     }
 
     fn note(&self, is_head: bool) -> Finding {
@@ -483,6 +492,30 @@ mod tests {
         );
         refused(read_text(",a,y\n0,1,0\n"), "column 0 has no name, as pandas writes its index");
         assert_eq!(read_as("t.csv", b",a,y\n0,1,0\n", &drop(&["0"])).unwrap().features(), 1);
+    }
+
+    #[test]
+    fn columns_may_make_groups() {
+        let text = b"age,sex,region,y\n30,1,north,0\n40,0,,1\n50,1,east,1\n";
+        let options = |groups: &[&str]| DataOptions {
+            groups: groups.iter().map(|name| (*name).into()).collect(),
+            drop: vec!["region".into()],
+            ..DataOptions::default()
+        };
+        let data = read_as("t.csv", text, &options(&["region", "sex"])).unwrap();
+        assert_eq!(data.sample(0), [30.0, 1.0]);
+        let [region, sex] = data.groups() else { panic!("{:?}", data.groups()) };
+        assert_eq!((&*region.column, &region.of), ("region", &vec![2, 0, 1]));
+        assert_eq!(region.values, ["(missing)", "east", "north"]);
+        assert_eq!((&sex.values, &sex.of), (&vec!["0".into(), "1".into()], &vec![1, 0, 1]));
+        // A part of the data has the groups of the whole, by the index in the file.
+        let part = data.subset(1, None).unwrap();
+        assert_eq!(part.groups(), data.groups());
+        assert_eq!(part.groups()[0].of_samples(part.ids()).of, [0, 1]);
+        refused(read_as("t.csv", text, &options(&["race"])), "no column `race`");
+        let words = "no number; encode it as the model takes it, or leave the column out (drop)";
+        let kept = DataOptions { drop: vec![], ..options(&["region"]) };
+        refused(read_as("t.csv", text, &kept), words);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-use super::Dataset;
+use super::{DataOptions, Dataset};
 
 /// An npy file with any header and any data.
 fn raw(header: &str, data: &[u8]) -> Vec<u8> {
@@ -169,6 +169,56 @@ fn a_missing_key_is_answered_with_those_that_exist() {
     assert_eq!(Dataset::npz_from_bytes("a.npz", &bytes, "images", "b/labels").unwrap().len(), 1);
     let message = Dataset::npz_from_bytes("a.npz", &npz(&[], CompressionMethod::Stored), "x", "y");
     assert!(message.unwrap_err().to_string().contains("no arrays at all"));
+}
+
+#[test]
+fn arrays_of_numbers_and_texts_make_groups() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.npz");
+    let (x, y) = (npy(&[3, 1], [0.0_f32, 0.5, 1.0]), npy(&[3], [0_i64, 1, 0]));
+    let wide: Vec<u8> = "b\0é\0a\0".chars().flat_map(|c| u32::from(c).to_be_bytes()).collect();
+    let arrays = [
+        ("x.npy", x),
+        ("y.npy", y),
+        ("age.npy", npy(&[3], [30_i64, 9, 30])),
+        ("flag.npy", npy(&[3, 1], [true, false, true])),
+        ("bytes.npy", raw(&header("|S2", "(3,)"), b"no\0\0hm")),
+        ("wide.npy", raw(&header(">U2", "(3,)"), &wide)),
+        ("none.npy", raw(&header("<U0", "(3,)"), &[])),
+        ("short.npy", raw(&header("|S2", "(3,)"), b"nohm\0")),
+        ("long.npy", raw(&header("|S2", "(3,)"), b"nohmhmno")),
+        ("huge.npy", raw(&header("|S2", "(99999999999, 99999999999)"), b"no")),
+        ("latin.npy", raw(&header("|S1", "(3,)"), b"a\xe9b")),
+        ("surrogate.npy", raw(&header("<U1", "(1,)"), &[0, 0xd8, 0, 0])),
+        ("few.npy", raw(&header("|S1", "(2,)"), b"ab")),
+        ("flat.npy", raw(&header("|S1", "(1, 3)"), b"abc")),
+    ];
+    let entries: Vec<_> = arrays.iter().map(|(name, bytes)| (*name, &bytes[..])).collect();
+    fs::write(&path, npz(&entries, CompressionMethod::Deflated)).unwrap();
+    let open = |groups: &[&str]| {
+        let groups = groups.iter().map(|name| (*name).into()).collect();
+        Dataset::open(&path, &DataOptions { groups, ..DataOptions::default() })
+    };
+    let data = open(&["age", "flag", "bytes", "wide"]).unwrap();
+    let found: Vec<_> = data.groups().iter().map(|of| (of.values.join(" "), &of.of[..])).collect();
+    assert_eq!(found[0], ("9 30".into(), &[1, 0, 1][..]));
+    assert_eq!(found[1], ("0 1".into(), &[1, 0, 1][..]));
+    assert_eq!(found[2], ("(missing) hm no".into(), &[2, 0, 1][..]));
+    assert_eq!(found[3], ("a b é".into(), &[1, 2, 0][..]));
+    for (key, words) in [
+        ("race", "no array `race`"),
+        ("none", "`none`: holds texts of length 0"),
+        ("short", "`short`: shape (3,) does not fit the 2 texts"),
+        ("long", "`long`: shape (3,) does not fit the 3 texts"),
+        ("huge", "`huge`: shape (99999999999, 99999999999) does not fit the 0 texts"),
+        ("latin", "`latin`: text 1 is not Unicode"),
+        ("surrogate", "`surrogate`: text 0 is not Unicode"),
+        ("few", "`few`: 2 values for 3 samples"),
+        ("flat", "`flat`: has shape (1, 3); one value per sample makes groups"),
+    ] {
+        let message = open(&[key]).unwrap_err().to_string();
+        assert!(message.contains(words), "{message:?} does not say {words:?}");
+    }
 }
 
 #[test]

@@ -140,7 +140,7 @@ impl<'a> Corruptions<'a> {
         Ok(CorruptionResults {
             seed: self.seed,
             model: model.info().clone(),
-            data: DataInfo { path: data.path().into(), sha256: data.sha256().into() },
+            data: data.into(),
             ids: data.ids().to_vec(),
             parameters: canvas.parameters(),
             severities: self.severities.clone(),

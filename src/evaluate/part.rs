@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::masking::Probed;
 use super::results::{Clean, DataInfo, Results, Row};
 use super::warnings;
+use crate::data::Grouping;
 use crate::finding::Finding;
 use crate::model::ModelInfo;
 
@@ -18,6 +19,7 @@ pub(super) struct Part {
     pub(super) data: DataInfo,
     pub(super) ids: Vec<usize>,
     pub(super) labels: Vec<usize>,
+    pub(super) groups: Vec<Grouping>,
     pub(super) clean: Vec<Clean>,
     pub(super) rows: Vec<Row>,
     /// What was known before the first attack, of the model and of the whole data set.
@@ -38,6 +40,7 @@ impl Part {
             data: self.data,
             ids: self.ids,
             labels: self.labels,
+            groups: self.groups,
             clean: self.clean,
             rows: self.rows,
             warnings,
@@ -50,6 +53,9 @@ impl Part {
             all.partial |= part.partial;
             all.ids.extend(part.ids);
             all.labels.extend(part.labels);
+            for (groups, more) in all.groups.iter_mut().zip(part.groups) {
+                groups.of.extend(more.of);
+            }
             all.clean.extend(part.clean);
             for (row, more) in all.rows.iter_mut().zip(part.rows) {
                 row.attempts.extend(more.attempts);

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::points;
 use crate::attack::{Access, Gradient, Member};
+use crate::data::{Dataset, Grouping};
 use crate::finding::Finding;
 use crate::model::ModelInfo;
 use crate::norm::Sizes;
@@ -180,6 +181,19 @@ pub struct DataInfo {
     pub path: String,
     /// SHA-256 of the file's bytes, lower-case hexadecimal; of the values when they came from memory.
     pub sha256: String,
+    /// What the classes are called, by class index; empty when they have no names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub class_names: Vec<String>,
+}
+
+impl From<&Dataset> for DataInfo {
+    fn from(data: &Dataset) -> Self {
+        Self {
+            path: data.path().into(),
+            sha256: data.sha256().into(),
+            class_names: data.class_names().to_vec(),
+        }
+    }
 }
 
 /// What an evaluation found.
@@ -197,6 +211,8 @@ pub struct Results {
     pub ids: Vec<usize>,
     /// The true class of each sample.
     pub labels: Vec<usize>,
+    /// The groups that columns of the data set make, [of](Grouping::of) these samples.
+    pub groups: Vec<Grouping>,
     /// Each sample without an attack.
     pub clean: Vec<Clean>,
     /// Every attack under every threat: by norm (in the order given), attack (in the order given), budget (ascending).

@@ -9,7 +9,7 @@ use super::events::Plan;
 use super::judge::Judge;
 use super::masking::Probe;
 use super::part::Part;
-use super::results::{DataInfo, Fate, Results};
+use super::results::{Fate, Results};
 use super::scheduler::{Aimed, Samples, Scheduler};
 use super::{aims, clean, validate};
 use crate::attack::{Access, AnyAttack, Gradient, Starts, expect_norm};
@@ -84,9 +84,10 @@ impl Evaluation<'_> {
             seed: self.seed,
             partial,
             model: self.model.info().clone(),
-            data: DataInfo { path: data.path().into(), sha256: data.sha256().into() },
+            data: (&*data).into(),
             ids: samples.ids.to_vec(),
             labels: samples.labels.to_vec(),
+            groups: data.groups().iter().map(|of| of.of_samples(samples.ids)).collect(),
             clean,
             rows,
             known: [&self.model.notes()[..], data.notes(), &checked].concat(),

@@ -6,7 +6,6 @@ use super::{Explanation, Explanations, Focus, Method, ScoreKind, Subject};
 use crate::cancel::Cancel;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::evaluate::DataInfo;
 use crate::goal::{Aim, argmax};
 use crate::model::{Batch, Classifier, expect_len};
 use crate::threat::Bounds;
@@ -111,7 +110,7 @@ impl<'a> Explain<'a> {
         let explanations = places.into_iter().map(|place| self.one(data, place));
         Ok(Explanations {
             model: self.model.info().clone(),
-            data: DataInfo { path: data.path().into(), sha256: data.sha256().into() },
+            data: data.into(),
             method: self.method.clone(),
             focus: self.focus,
             score: self.score,

@@ -2,11 +2,12 @@
 
 use super::agreement::{agreements, confusion_under};
 use super::classes::{class_disparity, classes};
+use super::groups::GroupTable;
 use super::perturbations::{perturbations, success_queries};
 use super::record::{
     AttackRow, Broken, CleanRow, DataRecord, ModelRecord, Queries, Report, SCHEMA, WorstCase,
 };
-use crate::evaluate::{Adversarial, Attempt, Clean, Fate, Passes, Results, Row};
+use crate::evaluate::{Adversarial, Attempt, Clean, DataInfo, Fate, Passes, Results, Row};
 use crate::goal::Goal;
 use crate::metrics::{Tally, expected_calibration_error, spread, wilson95, worst_case};
 use crate::model::ModelInfo;
@@ -24,12 +25,7 @@ impl Report {
             seed: results.seed,
             partial: results.partial,
             model: model.into(),
-            data: DataRecord {
-                path: results.data.path.clone(),
-                sha256: results.data.sha256.clone(),
-                samples: results.labels.len(),
-                offset: results.ids.first().copied().unwrap_or(0),
-            },
+            data: DataRecord::new(&results.data, &results.ids),
             clean: clean(results),
             attacks: results.rows.iter().map(|row| attack(row, &threats, &results.ids)).collect(),
             worst_case: threats.iter().map(|threat| worst(threat, results)).collect(),
@@ -37,6 +33,19 @@ impl Report {
             warnings: results.warnings.clone(),
         }
         .with_curves()
+    }
+}
+
+impl DataRecord {
+    /// Of the samples with these indices.
+    pub(super) fn new(data: &DataInfo, ids: &[usize]) -> Self {
+        Self {
+            path: data.path.clone(),
+            sha256: data.sha256.clone(),
+            samples: ids.len(),
+            offset: ids.first().copied().unwrap_or(0),
+            class_names: data.class_names.clone(),
+        }
     }
 }
 
@@ -151,6 +160,7 @@ fn worst(threat: &Threat, results: &Results) -> WorstCase {
         interval: tally.interval(),
         robust: robust(&fates),
         disparity: class_disparity(&classes),
+        groups: results.groups.iter().map(|of| GroupTable::new(of, &fates, &correct)).collect(),
         classes,
         calibration: calibration_under(threat, results, &fates),
         confusion: confusion_under(threat, results, &fates),

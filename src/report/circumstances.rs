@@ -30,7 +30,7 @@ impl Report {
         if !options.is_null() {
             all.push(vec![words("loaded with "), name(options.to_string())]);
         }
-        let DataRecord { path, sha256, samples, offset } = &self.data;
+        let DataRecord { path, sha256, samples, offset, .. } = &self.data;
         all.push(vec![
             words("data "),
             name(path),

@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::parts::{Part, tested};
 use super::record::WorstCase;
-use super::text::chance;
+use super::text::chance_by;
 use crate::evaluate::Fate;
-use crate::metrics::{Group, Tally, disparity};
 
 /// The samples of one class.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -51,8 +51,7 @@ impl WorstCase {
 impl ClassDisparity {
     /// The p-value, and whether it is a rough one.
     pub(super) fn chance(&self) -> String {
-        let rough = if self.reliable { "" } else { " (few samples: a rough figure)" };
-        chance(self.p) + rough
+        chance_by(self.p, self.reliable)
     }
 }
 
@@ -65,28 +64,16 @@ pub(super) fn classes(fates: &[Fate], labels: &[usize], correct: &[bool]) -> Vec
         return vec![];
     }
     let row = |class: usize| {
-        let members = || (0..fates.len()).filter(|&i| labels[i] == class);
-        let tally = Tally::of(members().map(|i| fates[i]));
-        let right = members().filter(|&i| correct[i] && fates[i] != Fate::Unreached).count();
-        ClassRow {
-            class,
-            samples: tally.finished(),
-            correct: right,
-            robust: tally.robust,
-            robust_accuracy: tally.robust_accuracy(),
-            interval: tally.interval(),
-        }
+        let Part { samples, correct, robust, robust_accuracy, interval } =
+            Part::of(fates, correct, |at| labels[at] == class);
+        ClassRow { class, samples, correct, robust, robust_accuracy, interval }
     };
     present.into_iter().map(row).collect()
 }
 
 /// The test over these rows.
 pub(super) fn class_disparity(rows: &[ClassRow]) -> Option<ClassDisparity> {
-    let groups: Vec<_> =
-        rows.iter().map(|row| Group { hits: row.robust, samples: row.samples }).collect();
-    let found = disparity(&groups)?;
-    let known = rows.iter().filter_map(|row| Some((row.class, row.robust_accuracy?)));
-    let (worst_class, _) = known.min_by(|a, b| a.1.total_cmp(&b.1))?;
+    let (worst, found) = tested(rows.iter().map(|row| (row.robust, row.samples)))?;
     let (statistic, p, reliable) = (found.statistic, found.p, found.reliable);
-    Some(ClassDisparity { worst_class, statistic, p, reliable })
+    Some(ClassDisparity { worst_class: rows[worst].class, statistic, p, reliable })
 }

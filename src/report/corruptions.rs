@@ -89,12 +89,7 @@ impl CorruptionReport {
             ironbound: env!("CARGO_PKG_VERSION").into(),
             seed: results.seed,
             model: (&results.model).into(),
-            data: DataRecord {
-                path: results.data.path.clone(),
-                sha256: results.data.sha256.clone(),
-                samples,
-                offset: results.ids.first().copied().unwrap_or(0),
-            },
+            data: DataRecord::new(&results.data, &results.ids),
             parameters: results.parameters,
             severities: results.severities.clone(),
             clean_error,

@@ -75,6 +75,7 @@ impl Report {
                 self.curves.iter().filter_map(|curve| self.curve_cells(curve)),
             )?;
         }
+        self.write_groups(text)?;
         if !self.warnings.is_empty() {
             writeln!(text, "### Findings\n")?;
             write_list(text, self.warnings.iter().map(finding))?;
@@ -115,12 +116,41 @@ impl Report {
             percent(curve.area),
             of.median.map_or_else(none, number),
             format!("{} of {}", of.censored, of.samples),
-            worst.map_or_else(none, |(row, _)| row.class.to_string()),
+            worst.map_or_else(none, |(row, _)| prose(&self.class_name(row.class))),
             worst.map_or_else(none, |(row, _)| {
                 format!("{} {}", percent(row.robust_accuracy), interval(row.interval))
             }),
             worst.map_or_else(none, |(_, disparity)| prose(&disparity.chance())),
         ])
+    }
+
+    /// Every group at the largest budget of each curve, and whether they differ.
+    fn write_groups(&self, text: &mut String) -> std::fmt::Result {
+        let cases = self.curves.iter().filter_map(|curve| self.end_of(curve));
+        for (case, table) in cases.flat_map(|case| case.groups.iter().map(move |of| (case, of))) {
+            writeln!(text, "### Groups by {} within {}\n", code(&table.column), threat(case))?;
+            let head = ["group", "samples", "clean", "robust", "95 % interval"];
+            let rows = table.groups.iter().map(|row| {
+                let clean = row.correct as f64 / row.samples as f64;
+                [
+                    prose(&row.group),
+                    row.samples.to_string(),
+                    percent((row.samples > 0).then_some(clean)),
+                    percent(row.robust_accuracy),
+                    interval(row.interval),
+                ]
+            });
+            write_table(text, &head, 1, rows)?;
+            if let Some((worst, disparity)) = table.worst_group() {
+                let chance = prose(&disparity.chance());
+                writeln!(
+                    text,
+                    "The worst is {}; groups differ with p = {chance}.\n",
+                    prose(&worst.group)
+                )?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -180,7 +210,7 @@ pub(super) fn write_table(
     if rows.peek().is_none() {
         return Ok(());
     }
-    let head: Vec<_> = head.iter().map(AsRef::as_ref).collect();
+    let head: Vec<_> = head.iter().map(|text| cell(text.as_ref())).collect();
     let rule = (0..head.len()).map(|column| if column < left { "---" } else { "--:" });
     writeln!(text, "| {} |\n|{}|", head.join(" | "), rule.collect::<Vec<_>>().join("|"))?;
     for row in rows {

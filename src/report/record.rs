@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::agreement::Agreement;
 use super::classes::{ClassDisparity, ClassRow};
 use super::curves::Curve;
+use super::groups::GroupTable;
 use super::perturbations::{Perturbations, SuccessQueries};
 use super::text::number;
 use crate::finding::Finding;
@@ -76,6 +77,9 @@ pub struct DataRecord {
     /// The index in the file of the first of them; lists of one value per sample begin there.
     #[serde(default)]
     pub offset: usize,
+    /// What the classes are called, by class index; empty when they have no names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub class_names: Vec<String>,
 }
 
 /// The clean pass of a report.
@@ -252,6 +256,9 @@ pub struct WorstCase {
     /// Whether robust accuracy differs between classes; null when there is one only, and when all samples or none are robust.
     #[serde(default)]
     pub disparity: Option<ClassDisparity>,
+    /// The groups that columns of the data set make, column by column.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<GroupTable>,
     /// Expected calibration error over 15 bins under attack: of the perturbed input where a sample was broken (by the first
     /// attack that did), of the clean one elsewhere.
     #[serde(default)]
@@ -269,6 +276,17 @@ pub struct WorstCase {
     /// Samples (indices in the file) that some attack had not finished.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unreached: Vec<usize>,
+}
+
+impl Report {
+    /// A class in words: its index, and its name where it has one.
+    #[must_use]
+    pub fn class_name(&self, class: usize) -> String {
+        match self.data.class_names.get(class) {
+            Some(name) => format!("{class} ({name})"),
+            None => class.to_string(),
+        }
+    }
 }
 
 impl AttackRow {

@@ -106,11 +106,25 @@ impl Report {
                 writeln!(
                     text,
                     "classes {norm} {eps}: the worst is {} with {} {}; classes differ with p = {}",
-                    worst.class,
+                    plain(&self.class_name(worst.class)),
                     percent(worst.robust_accuracy),
                     interval(worst.interval),
                     disparity.chance()
                 )?;
+            }
+            for table in &case.groups {
+                write!(text, "groups  {norm} {eps} by {}: ", plain(&table.column))?;
+                match table.worst_group() {
+                    Some((worst, disparity)) => writeln!(
+                        text,
+                        "the worst is {} with {} {}; groups differ with p = {}",
+                        plain(&worst.group),
+                        percent(worst.robust_accuracy),
+                        interval(worst.interval),
+                        disparity.chance()
+                    )?,
+                    None => writeln!(text, "none differs from the others")?,
+                }
             }
         }
         Ok(())
@@ -166,6 +180,21 @@ pub(super) fn interval([lower, upper]: [f64; 2]) -> String {
 /// A p-value.
 pub(super) fn chance(p: f64) -> String {
     if p < 1e-4 { "<0.0001".into() } else { format!("{p:.4}") }
+}
+
+/// The p-value of a test, and whether it is a rough one.
+pub(super) fn chance_by(p: f64, is_reliable: bool) -> String {
+    let rough = if is_reliable { "" } else { " (few samples: a rough figure)" };
+    chance(p) + rough
+}
+
+/// A name for a terminal, which obeys control characters.
+pub(super) fn plain(name: &str) -> String {
+    let escaped = |c: char| match c.is_control() {
+        true => c.escape_default().to_string(),
+        false => c.to_string(),
+    };
+    name.chars().map(escaped).collect()
 }
 
 /// Four significant digits, without trailing zeros.

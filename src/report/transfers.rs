@@ -140,12 +140,7 @@ impl Transfers {
             schema: TRANSFERS_SCHEMA.into(),
             ironbound: env!("CARGO_PKG_VERSION").into(),
             models: models.iter().map(|(_, results)| (&results.model).into()).collect(),
-            data: DataRecord {
-                path: results.data.path.clone(),
-                sha256: results.data.sha256.clone(),
-                samples: results.ids.len(),
-                offset: results.ids.first().copied().unwrap_or(0),
-            },
+            data: DataRecord::new(&results.data, &results.ids),
             threats: threats.iter().map(case).collect::<Result<_>>()?,
         })
     }

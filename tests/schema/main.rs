@@ -54,6 +54,9 @@ fn digits() -> (Model, Dataset) {
 /// Errors, every norm, minimal-norm attacks, preparation, transformations.
 fn of_attacks() -> Report {
     let (model, data) = toy();
+    let groups: Vec<String> = (0..20).map(|sample| (sample % 3).to_string()).collect();
+    let data = data.with_class_names(["a", "b", "c"]).unwrap();
+    let data = data.with_groups("third", &groups).unwrap().with_groups("one", &[""; 20]).unwrap();
     let run = Evaluation::new(&model, &data).seed(u64::MAX).range(2, None);
     let run = run.threat(Threat::new(Norm::Linf, 0.05)).threat(Threat::new(Norm::L2, 0.3));
     report(&with(
@@ -191,6 +194,8 @@ fn what_was_added_may_be_absent() {
         ("/attacks/1", "perturbations"),
         ("/attacks/1", "success_queries"),
         ("/worst_case/0", "confusion"),
+        ("/worst_case/0", "groups"),
+        ("/data", "class_names"),
         ("/worst_case/0", "agreement"),
         ("/worst_case/0", "threat"),
         ("/worst_case/1/threat", "mask"),

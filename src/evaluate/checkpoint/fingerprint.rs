@@ -77,7 +77,12 @@ impl Fingerprint {
                 "logits": model.logits,
                 "options": model.options,
             }),
-            data: json!({ "sha256": data.sha256(), "values": hex(values(data, whole)) }),
+            data: json!({
+                "sha256": data.sha256(),
+                "values": hex(values(data, whole)),
+                "class_names": data.class_names(),
+                "groups": data.groups().iter().map(|of| &of.column).collect::<Vec<_>>(),
+            }),
             samples: evaluation.offset..evaluation.offset + whole.len(),
             shard: evaluation.shard,
             seed: evaluation.seed,

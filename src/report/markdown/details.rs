@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use super::{code, threat, write_table};
+use super::{code, prose, threat, write_table};
 use crate::metrics::Confusion;
 use crate::report::record::{AttackRow, Report, WorstCase};
 use crate::report::text::number;
@@ -34,7 +34,7 @@ impl Report {
         }
         for case in self.worst_case.iter().filter(|case| !case.confusion.is_empty()) {
             let summary = format!("What classes are taken for within {}", threat(case));
-            fold(text, &summary, |text| write_confusion(text, &case.confusion))?;
+            fold(text, &summary, |text| self.write_confusion(text, &case.confusion))?;
         }
         if self.worst_case.iter().any(|case| !case.agreement.is_empty()) {
             fold(text, "Which attacks broke the same samples", |text| {
@@ -90,33 +90,36 @@ impl Report {
             ])
         })
     }
-}
 
-/// The matrix, rows by true class and columns by prediction; the largest confusions where it is too large.
-fn write_confusion(text: &mut String, cells: &[Confusion]) -> fmt::Result {
-    let mut classes: Vec<usize> =
-        cells.iter().flat_map(|cell| [cell.label, cell.prediction]).collect();
-    classes.sort_unstable();
-    classes.dedup();
-    if classes.len() > CLASSES {
-        let mut wrong: Vec<_> = cells.iter().filter(|cell| cell.label != cell.prediction).collect();
-        wrong.sort_by_key(|cell| std::cmp::Reverse(cell.samples));
-        let rows = wrong.iter().take(NAMED).map(|cell| {
-            [cell.label, cell.prediction, cell.samples].map(|number| number.to_string())
+    /// The matrix, rows by true class and columns by prediction; the largest confusions where it is too large.
+    fn write_confusion(&self, text: &mut String, cells: &[Confusion]) -> fmt::Result {
+        let name = |class: usize| prose(&self.class_name(class));
+        let mut classes: Vec<usize> =
+            cells.iter().flat_map(|cell| [cell.label, cell.prediction]).collect();
+        classes.sort_unstable();
+        classes.dedup();
+        if classes.len() > CLASSES {
+            let mut wrong: Vec<_> =
+                cells.iter().filter(|cell| cell.label != cell.prediction).collect();
+            wrong.sort_by_key(|cell| std::cmp::Reverse(cell.samples));
+            let rows = wrong
+                .iter()
+                .take(NAMED)
+                .map(|cell| [name(cell.label), name(cell.prediction), cell.samples.to_string()]);
+            return write_table(text, &["class", "taken for", "samples"], 0, rows);
+        }
+        let mut head = vec!["class \\ taken for".to_owned()];
+        head.extend(classes.iter().map(|class| name(*class)));
+        let count = |label: usize, prediction: usize| {
+            let cell = cells.iter().find(|of| (of.label, of.prediction) == (label, prediction));
+            cell.map_or_else(|| "·".into(), |cell| cell.samples.to_string())
+        };
+        let rows = classes.iter().map(|&label| -> Vec<String> {
+            let counts = classes.iter().map(|&prediction| count(label, prediction));
+            std::iter::once(format!("**{}**", name(label))).chain(counts).collect()
         });
-        return write_table(text, &["class", "taken for", "samples"], 0, rows);
+        write_table(text, &head, 1, rows)
     }
-    let mut head = vec!["class \\ taken for".to_owned()];
-    head.extend(classes.iter().map(ToString::to_string));
-    let count = |label: usize, prediction: usize| {
-        let cell = cells.iter().find(|of| (of.label, of.prediction) == (label, prediction));
-        cell.map_or_else(|| "·".into(), |cell| cell.samples.to_string())
-    };
-    let rows = classes.iter().map(|&label| -> Vec<String> {
-        let counts = classes.iter().map(|&prediction| count(label, prediction));
-        std::iter::once(format!("**{label}**")).chain(counts).collect()
-    });
-    write_table(text, &head, 1, rows)
 }
 
 fn fold(
