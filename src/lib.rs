@@ -53,10 +53,12 @@ pub use audit::Audit;
 pub use cancel::Cancel;
 pub use data::{
     AdversarialPoints, DataKind, DataOptions, Dataset, Grouping, Layout, NpzArray, NpzValues,
-    write_npz,
+    StreamedDataset, write_npz,
 };
 pub use error::{Cause, Error, Result};
-pub use evaluate::{CorruptionResults, Corruptions, Evaluation, Observer, Results, Shard, merge};
+pub use evaluate::{
+    CorruptionResults, Corruptions, Evaluation, Observer, Results, Shard, Stopping, merge,
+};
 pub use explain::{Explain, Explanations};
 pub use finding::{Finding, Severity};
 pub use goal::{Aim, Goal, argmax, confidence};

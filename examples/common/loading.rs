@@ -7,6 +7,8 @@ use std::path::Path;
 
 use ironbound::{Bounds, DataKind, Dataset, Error, ModelOptions, Preprocessing, Result};
 
+#[allow(unused_imports, reason = "for the examples with long runs")]
+pub(crate) use reading::stream;
 pub(crate) use reading::{Reading, read};
 
 #[derive(Debug, clap::Args)]

@@ -84,6 +84,16 @@ pub(crate) struct Args {
     /// The outputs or inner tensors that the objective counts through, one after the other [default: the first output]
     #[arg(long, value_name = "NAME,NAME", value_delimiter = ',', requires = "objective")]
     pub(crate) outputs: Vec<String>,
+    /// Read the samples block by block, so that the file may be larger than memory: one that np.savez wrote, not compressed
+    #[arg(long, requires = "data", conflicts_with_all = ["objective", "save_adversarial"])]
+    pub(crate) stream: bool,
+    /// Take the samples in random order and stop once the 95 % interval of no worst case is wider than P: a share such as 0.1,
+    /// or a percentage such as 10%
+    #[arg(long, value_name = "P", conflicts_with_all = ["stop_at_gate", "shard"])]
+    pub(crate) stop_width: Option<String>,
+    /// Take the samples in random order and stop once it is known, with 95 %, on which side of --fail-under the worst cases lie
+    #[arg(long, requires = "fail_under", conflicts_with = "shard")]
+    pub(crate) stop_at_gate: bool,
     /// How many samples to evaluate [default: all]
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<usize>,

@@ -1,6 +1,7 @@
 //! Clean and robust accuracy of an ONNX classifier, from the command line. See `--help`.
 
 mod args;
+mod data;
 #[path = "../common/digits.rs"]
 mod digits;
 mod features;
@@ -26,9 +27,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
+use ironbound::Result;
 use ironbound::attack::Transfer;
 use ironbound::report::{Comparison, Report, save_adversarial};
-use ironbound::{Evaluation, Result};
 
 use args::Args;
 use progress::Progress;
@@ -45,7 +46,8 @@ fn run(args: &Args) -> Result<u8> {
     let surrogate = request.surrogate()?;
     let cancel = interrupt::stop_on_interrupt();
     let progress = Progress::new(!args.quiet && std::io::stderr().is_terminal());
-    let mut evaluation = Evaluation::new(&*model, &data)
+    let mut evaluation = data
+        .evaluation(&*model)
         .seed(args.seed)
         .range(args.offset, args.limit)
         .preflight(!args.no_preflight)
@@ -65,6 +67,9 @@ fn run(args: &Args) -> Result<u8> {
     }
     if let Some(shard) = request.shard {
         evaluation = evaluation.shard(shard);
+    }
+    if let Some(stopping) = request.stopping {
+        evaluation = evaluation.stop(stopping);
     }
     if let Some(path) = &args.checkpoint {
         evaluation = evaluation.checkpoint(path);

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use ironbound::attack::{AnyAttack, AttackSpec};
 use ironbound::report::GateSpec;
 use ironbound::{
-    Budget, Classifier, DataOptions, Dataset, Error, Goal, Model, ModelOptions, Norm,
-    ObjectiveKind, ObjectiveModel, Report, Result, Shard, Threat,
+    Budget, Classifier, DataOptions, Error, Goal, Model, ModelOptions, Norm, ObjectiveKind,
+    ObjectiveModel, Report, Result, Shard, Stopping, Threat,
 };
 
 use crate::args::Args;
+use crate::data::Data;
 use crate::digits;
 use crate::features::Features;
 use crate::gates::expect_some;
@@ -44,6 +45,7 @@ pub(crate) struct Request<'a> {
     pub(crate) attacks: Vec<AttackSpec>,
     pub(crate) shard: Option<Shard>,
     pub(crate) gates: Vec<GateSpec>,
+    pub(crate) stopping: Option<Stopping>,
     pub(crate) baseline: Option<Report>,
 }
 
@@ -69,6 +71,7 @@ impl<'a> Request<'a> {
         let gates = gates(args)?;
         expect_some(&gates, args.files.attestation.as_deref())?;
         let limits = Limits::or_usual(args.bounds.as_deref(), args.data.as_deref())?;
+        let stopping = stopping(args)?;
         let (threats, attacks) = (threats(args)?, attacks(args)?);
         let features = args.features.read()?;
         let shard = args.shard.as_deref().map(str::parse).transpose()?;
@@ -85,13 +88,14 @@ impl<'a> Request<'a> {
             attacks,
             shard,
             gates,
+            stopping,
             baseline,
         })
     }
 
     /// The threats to these samples.
-    pub(crate) fn threats(&self, model: &dyn Classifier, data: &Dataset) -> Result<Vec<Threat>> {
-        let bounds = self.limits.of(data, &model.info().shape)?;
+    pub(crate) fn threats(&self, model: &dyn Classifier, data: &Data) -> Result<Vec<Threat>> {
+        let bounds = data.bounds(&self.limits, &model.info().shape)?;
         let restrict = |threat: &Threat| {
             self.features.restrict(threat.clone().with_bounds(bounds.clone()), model.features())
         };
@@ -99,18 +103,27 @@ impl<'a> Request<'a> {
     }
 
     /// Reads the model and the data.
-    pub(crate) fn load(&self) -> Result<(Box<dyn Classifier>, Dataset)> {
+    pub(crate) fn load(&self) -> Result<(Box<dyn Classifier>, Data)> {
         // A missing file is told at once, not after minutes of loading a model.
         for path in self.args.data.iter().chain(&self.args.surrogate) {
             std::fs::metadata(path).map_err(|source| Error::Io { path: path.clone(), source })?;
         }
+        let is_objective = self.objective.is_some();
         let (model, data) = match (&self.args.model, &self.args.data) {
             (Some(model), Some(data)) => {
                 let model = Model::load_with(model, &self.options)?;
-                let data = loading::read(data, &self.reading, &model)?;
+                let data = if self.args.stream {
+                    Data::Streamed(loading::stream(data, &self.reading, &model)?)
+                } else {
+                    let data = loading::read(data, &self.reading, &model)?;
+                    Data::Memory(if is_objective { data.without_labels() } else { data })
+                };
                 (model, data)
             }
-            _ => digits::load(&self.options)?,
+            _ => {
+                let (model, data) = digits::load(&self.options)?;
+                (model, Data::Memory(if is_objective { data.without_labels() } else { data }))
+            }
         };
         if let Some(expected) = &self.args.expect_sha256 {
             model.info().expect_sha256(expected)?;
@@ -118,7 +131,6 @@ impl<'a> Request<'a> {
         if let Some(baseline) = &self.baseline {
             baseline.expect_data(data.path(), data.sha256())?;
         }
-        let data = if self.objective.is_some() { data.without_labels() } else { data };
         Ok((self.aimed(model)?, data))
     }
 
@@ -135,6 +147,15 @@ impl<'a> Request<'a> {
             None => Box::new(model),
         })
     }
+}
+
+/// That of `--stop-width` or `--stop-at-gate`.
+fn stopping(args: &Args) -> Result<Option<Stopping>> {
+    if let Some(text) = &args.stop_width {
+        return Ok(Some(Stopping::Width(share::read("stop-width", text)?)));
+    }
+    let gate = args.fail_under.as_deref().filter(|_| args.stop_at_gate);
+    gate.map(|text| Ok(Stopping::Gate(share::read("fail-under", text)?))).transpose()
 }
 
 /// Those of `--fail-under`, `--max-drop` and `--gate`, in this order.

@@ -390,6 +390,22 @@ impl Dataset {
         }
     }
 
+    /// The same samples, with other indices in the file.
+    pub(super) fn with_ids(self, ids: Vec<usize>) -> Self {
+        Self { ids, ..self }
+    }
+
+    /// The samples at these places, of which there is one at least. They keep their ids.
+    pub(crate) fn select(&self, places: &[usize]) -> Self {
+        let values = places.iter().flat_map(|&place| self.sample(place)).copied().collect();
+        Self {
+            y: places.iter().map(|&place| self.y[place]).collect(),
+            ids: places.iter().map(|&place| self.ids[place]).collect(),
+            layout: self.layout,
+            ..self.with_values(self.shape.clone(), values)
+        }
+    }
+
     /// The samples from the `offset`-th on, at most `limit` of them (all, when none is given). They keep their ids.
     ///
     /// # Errors

@@ -17,6 +17,7 @@ mod open;
 mod points;
 mod realisable;
 mod shape;
+mod streamed;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -29,5 +30,7 @@ pub(crate) use dataset::hex;
 pub use groups::Grouping;
 pub use open::{DataKind, DataOptions};
 pub use points::AdversarialPoints;
+pub(crate) use realisable::Snapped;
 pub use shape::Layout;
+pub use streamed::StreamedDataset;
 pub use write::{NpzArray, NpzValues, write_npz};

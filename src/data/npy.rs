@@ -185,6 +185,25 @@ impl Item for Flag {
 }
 
 impl Header {
+    /// Bytes of one entry along the first axis.
+    pub(super) fn row(&self) -> Result<usize, Fault> {
+        let size = self.dtype.get(1..).and_then(|size| size.parse::<usize>().ok());
+        let axes = self.shape.get(1..).unwrap_or_default();
+        let bytes = axes.iter().try_fold(size.unwrap_or(1), |bytes, axis| bytes.checked_mul(*axis));
+        bytes.ok_or_else(|| {
+            format!("the shape {} is larger than any memory", Shape(&self.shape)).into()
+        })
+    }
+
+    /// That of `count` entries along the first axis.
+    pub(super) fn of_rows(&self, count: usize) -> Self {
+        let mut shape = self.shape.clone();
+        if let Some(first) = shape.first_mut() {
+            *first = count;
+        }
+        Self { shape, dtype: self.dtype.clone(), ..*self }
+    }
+
     /// Reads to the end what stands behind the header.
     pub(super) fn values<T: Value>(&self, reader: &mut impl Read) -> Result<Vec<T>, Fault> {
         match self.dtype.as_str() {

@@ -31,8 +31,20 @@ impl Dataset {
     /// # Ok(())
     /// # }
     /// ```
-    #[expect(clippy::float_cmp, reason = "a level is one f32")]
     pub fn realisable(&self, domain: &Domain) -> Result<Cow<'_, Self>> {
+        let (mut data, snapped) = self.snapped(domain)?;
+        if let Cow::Owned(data) = &mut data {
+            data.notes.extend(snapped.note(self));
+        }
+        Ok(data)
+    }
+
+    /// The same, with what was moved in the place of a note.
+    ///
+    /// # Errors
+    /// As [`realisable`](Self::realisable).
+    #[expect(clippy::float_cmp, reason = "a level is one f32")]
+    pub(crate) fn snapped(&self, domain: &Domain) -> Result<(Cow<'_, Self>, Snapped)> {
         let features = self.features();
         domain.validate(features)?;
         let (mut moved, mut most, mut x) = (0_usize, 0.0_f64, Cow::Borrowed(&self.x));
@@ -58,15 +70,11 @@ impl Dataset {
                 return Err(self.not_one_hot(sample, values, &domain.one_hot[group]));
             }
         }
-        let Cow::Owned(x) = x else { return Ok(Cow::Borrowed(self)) };
-        let message = format!(
-            "{moved} values of `{}` were off their levels by {most:.1e} at most, for the way that they were computed: they \
-             were moved onto them",
-            self.x_source.key
-        );
-        let mut notes = self.notes.clone();
-        notes.push(Finding::info("data-snapped", message));
-        Ok(Cow::Owned(Self { x, notes, ..self.clone() }))
+        let data = match x {
+            Cow::Owned(x) => Cow::Owned(Self { x, ..self.clone() }),
+            Cow::Borrowed(_) => Cow::Borrowed(self),
+        };
+        Ok((data, Snapped { moved, most }))
     }
 
     fn place(&self, index: usize) -> String {
@@ -81,6 +89,31 @@ impl Dataset {
             self.id(sample)
         );
         self.x_source.refuse(problem)
+    }
+}
+
+/// Values that were moved onto their levels.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Snapped {
+    moved: usize,
+    /// The furthest way.
+    most: f64,
+}
+
+impl Snapped {
+    /// Of two parts of a data set together.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self { moved: self.moved + other.moved, most: self.most.max(other.most) }
+    }
+
+    /// Says so, where any was.
+    pub(crate) fn note(self, data: &Dataset) -> Option<Finding> {
+        let (Self { moved, most }, key) = (self, &data.x_source.key);
+        let message = format!(
+            "{moved} values of `{key}` were off their levels by {most:.1e} at most, for the way that they were computed: they \
+             were moved onto them"
+        );
+        (moved > 0).then(|| Finding::info("data-snapped", message))
     }
 }
 

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use super::events::{Observer, Silent};
 use super::results::Results;
 use super::shard::Shard;
+use super::source::Source;
+use super::stopping::Stopping;
 use crate::attack::AnyAttack;
 use crate::cancel::Cancel;
-use crate::data::Dataset;
+use crate::data::{Dataset, StreamedDataset};
 use crate::error::{Error, Result};
 use crate::model::Classifier;
 use crate::threat::Threat;
@@ -19,17 +21,19 @@ use crate::threat::Threat;
 #[derive(Clone)]
 pub struct Evaluation<'a> {
     pub(super) model: &'a dyn Classifier,
-    pub(super) data: &'a Dataset,
+    pub(super) data: Source<'a>,
     pub(super) threats: Vec<Threat>,
     pub(super) attacks: Vec<Arc<dyn AnyAttack>>,
     pub(super) seed: u64,
     pub(super) offset: usize,
     pub(super) limit: Option<usize>,
     pub(super) batch: Option<usize>,
+    pub(super) block: Option<usize>,
     pub(super) threads: Option<usize>,
     pub(super) query_limit: Option<u64>,
     pub(super) shard: Shard,
     pub(super) checkpoint: Option<PathBuf>,
+    pub(super) stopping: Option<Stopping>,
     pub(super) preflight: bool,
     pub(super) observer: &'a dyn Observer,
     pub(super) cancel: Cancel,
@@ -51,6 +55,19 @@ impl<'a> Evaluation<'a> {
     /// unambiguous: see [`Dataset::reshaped_for`].
     #[must_use]
     pub fn new(model: &'a dyn Classifier, data: &'a Dataset) -> Self {
+        Self::of(model, Source::Memory(data))
+    }
+
+    /// An evaluation of `model` on samples that are read block by block, so that memory does not grow with their number. All are
+    /// read once before the first attack, which finds faults. Records are those of data in memory, but for attacks that start
+    /// from samples of the data set or learn from them: they see 1024 evenly spaced ones, or 128 MiB of them. Adversarial points are not kept
+    /// in the results (each is [empty](super::Adversarial::point)); a [`checkpoint`](Self::checkpoint) has them.
+    #[must_use]
+    pub fn streamed(model: &'a dyn Classifier, data: &'a StreamedDataset) -> Self {
+        Self::of(model, Source::File(data))
+    }
+
+    fn of(model: &'a dyn Classifier, data: Source<'a>) -> Self {
         Self {
             model,
             data,
@@ -60,10 +77,12 @@ impl<'a> Evaluation<'a> {
             offset: 0,
             limit: None,
             batch: None,
+            block: None,
             threads: None,
             query_limit: None,
             shard: Shard::WHOLE,
             checkpoint: None,
+            stopping: None,
             preflight: true,
             observer: &Silent,
             cancel: Cancel::default(),
@@ -111,6 +130,20 @@ impl<'a> Evaluation<'a> {
     #[must_use]
     pub fn checkpoint(self, path: impl Into<PathBuf>) -> Self {
         Self { checkpoint: Some(path.into()), ..self }
+    }
+
+    /// Samples of a [streamed](Self::streamed) data set that are in memory together; it changes memory and speed only.
+    /// Default: 64 MiB of them.
+    #[must_use]
+    pub fn block(self, samples: usize) -> Self {
+        Self { block: Some(samples), ..self }
+    }
+
+    /// Lets it end before the last sample, as soon as enough is known: see [`Stopping`]. Samples that it did not come to are
+    /// unreached.
+    #[must_use]
+    pub fn stop(self, stopping: Stopping) -> Self {
+        Self { stopping: Some(stopping), ..self }
     }
 
     /// Samples that are attacked together; it changes the speed only. Default: what the model
@@ -177,8 +210,11 @@ impl<'a> Evaluation<'a> {
     }
 
     fn run_here(&self) -> Result<Results> {
-        self.data.bound_to(self.model, |model, data| {
-            Evaluation { model, data, ..self.clone() }.run_bound()
-        })
+        match (self.data, self.stopping) {
+            (Source::Memory(data), None) => data.bound_to(self.model, |model, data| {
+                Evaluation { model, ..self.clone() }.run_bound(data)
+            }),
+            _ => self.run_blocks(),
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::points;
+use super::stopping::Stopped;
 use crate::attack::{Access, Gradient, Member};
 use crate::data::{Dataset, Grouping};
 use crate::finding::Finding;
@@ -173,6 +174,13 @@ pub struct Clean {
     pub error: Option<String>,
 }
 
+impl Clean {
+    /// Whether it was reached.
+    pub(super) fn is_finished(&self) -> bool {
+        self.prediction.is_some() || self.error.is_some()
+    }
+}
+
 /// Where the samples came from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -217,6 +225,8 @@ pub struct Results {
     pub clean: Vec<Clean>,
     /// Every attack under every threat: by norm (in the order given), attack (in the order given), budget (ascending).
     pub rows: Vec<Row>,
+    /// How it came to its end, where it was to [stop](super::Evaluation::stop) as soon as enough was known.
+    pub stopped: Option<Stopped>,
     /// What the reader must know: of the model and the data, of the preflight, of the run.
     pub warnings: Vec<Finding>,
 }

@@ -1,5 +1,6 @@
 //! Who is attacked when: one series per attack and norm, budgets ascending, work units in parallel.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
@@ -8,10 +9,10 @@ use super::checkpoint::Checkpoint;
 use super::events::{Observer, RowDone, UnitDone};
 use super::judge::Judge;
 use super::results::{Adversarial, Attempt, Clean, Fate, Passes, Row};
-use super::shard::Shard;
 use crate::attack::{AnyAttack, Family, Outcome, Prepared, Sample, Session, Starts, Subject};
 use crate::cancel::Cancel;
-use crate::error::{Error, Result};
+use crate::data::Dataset;
+use crate::error::Error;
 use crate::goal::{Aim, Goal};
 use crate::threat::{Region, Threat};
 
@@ -29,6 +30,17 @@ pub(super) struct Samples<'a> {
 }
 
 impl<'a> Samples<'a> {
+    /// Those at these places of a data set.
+    pub(super) fn of(data: &'a Dataset, places: Range<usize>) -> Self {
+        let features = data.features();
+        Self {
+            inputs: &data.values()[places.start * features..places.end * features],
+            labels: &data.labels()[places.clone()],
+            ids: &data.ids()[places],
+            features,
+        }
+    }
+
     pub(super) fn len(self) -> usize {
         self.labels.len()
     }
@@ -38,22 +50,14 @@ impl<'a> Samples<'a> {
         self.ids[index]
     }
 
-    /// Those of a shard.
-    ///
-    /// # Errors
-    /// [`Error::Parameter`] where there are more shards than samples.
-    pub(super) fn part(self, shard: Shard) -> Result<Self> {
-        if shard.count() > self.len() {
-            let expected = format!("expected at most as many shards as samples, {}", self.len());
-            return Err(Error::parameter("shard", shard, expected));
-        }
-        let range = shard.range(self.len());
-        Ok(Self {
+    /// Some of them.
+    pub(super) fn part(self, range: Range<usize>) -> Self {
+        Self {
             inputs: &self.inputs[range.start * self.features..range.end * self.features],
             labels: &self.labels[range.clone()],
             ids: &self.ids[range],
             ..self
-        })
+        }
     }
 
     pub(super) fn input(self, index: usize) -> &'a [f32] {

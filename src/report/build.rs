@@ -24,6 +24,7 @@ impl Report {
             ironbound: env!("CARGO_PKG_VERSION").into(),
             seed: results.seed,
             partial: results.partial,
+            stopped: results.stopped.clone(),
             model: model.into(),
             data: DataRecord::new(&results.data, &results.ids),
             clean: clean(results),

@@ -78,7 +78,9 @@ impl Gallery {
         let at = |sample: usize| sample - report.data.offset;
         let point = |row: usize, sample: usize| {
             let attempt = &results.rows[row].attempts[at(sample)];
-            attempt.adversarial.as_ref().map(|found| &*found.point)
+            // Streamed runs keep no points.
+            let point = attempt.adversarial.as_ref().map(|found| &*found.point);
+            point.filter(|point| !point.is_empty())
         };
         let clean = |sample: usize| Some(&*results.clean[at(sample)].input);
         Self::of(&report, &results.model.shape, most, point, clean)

@@ -32,6 +32,9 @@ impl Report {
         } else {
             write_list(text, gates.iter().map(gate))?;
         }
+        if let Some(stopped) = &self.stopped {
+            writeln!(text, "**Stopped** {}.\n", prose(&self.stop(stopped)))?;
+        }
         let head = ["threat", "clean", "robust", "95 % interval"];
         write_table(text, &head, 1, self.worst_case.iter().map(|case| self.headline(case)))?;
         let DataRecord { samples, .. } = self.data;

@@ -8,6 +8,7 @@ use super::curves::Curve;
 use super::groups::GroupTable;
 use super::perturbations::{Perturbations, SuccessQueries};
 use super::text::number;
+use crate::evaluate::Stopped;
 use crate::finding::Finding;
 use crate::metrics::{Confusion, Spread};
 use crate::norm::{Norm, Sizes};
@@ -28,6 +29,10 @@ pub struct Report {
     pub seed: u64,
     /// Whether the run was interrupted: shares are then of the samples that were finished.
     pub partial: bool,
+    /// How it came to its end, where it was to stop as soon as enough was known: shares are then of the samples that were
+    /// finished by then, their intervals as if so many had been asked for; [`Stopped::intervals`] allow for the looks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<Stopped>,
     /// The model.
     pub model: ModelRecord,
     /// The data.

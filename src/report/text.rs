@@ -3,8 +3,9 @@
 use std::fmt::Write;
 
 use super::curves::Quantiles;
-use super::record::{Distances, Report};
+use super::record::{Distances, Report, WorstCase};
 use super::table::write_table;
+use crate::evaluate::Stopped;
 use crate::text::{short, written};
 use crate::threat::Domain;
 
@@ -62,6 +63,9 @@ impl Report {
         }
         if self.partial {
             writeln!(text, "PARTIAL the run was interrupted; shares are of the finished samples")?;
+        }
+        if let Some(stopped) = &self.stopped {
+            writeln!(text, "stopped {}", self.stop(stopped))?;
         }
         if !self.attacks.is_empty() {
             writeln!(text)?;
@@ -128,6 +132,19 @@ impl Report {
             }
         }
         Ok(())
+    }
+
+    /// How a run came to its end that was to stop as soon as enough was known, in a sentence.
+    pub(super) fn stop(&self, stopped: &Stopped) -> String {
+        let Stopped { reason, samples, looks, intervals, .. } = stopped;
+        let end = match reason {
+            Some(reason) => format!("after {samples} of {} samples: {reason}", self.data.samples),
+            None => format!("by no look before the last of {samples} samples"),
+        };
+        let case =
+            |(case, ends): (&WorstCase, &[f64; 2])| format!("{} {}", case.name(), interval(*ends));
+        let cases: Vec<_> = self.worst_case.iter().zip(intervals).map(case).collect();
+        format!("{end}; worst cases, with 95 % for {looks} looks together: {}", cases.join(", "))
     }
 
     fn write_attacks(&self, text: &mut String) -> std::fmt::Result {

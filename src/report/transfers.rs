@@ -230,7 +230,9 @@ fn points<'a>(threat: &Threat, results: &'a Results) -> Vec<Point<'a>> {
     let point = |index: usize| {
         let broken = rows.iter().map(|row| &row.attempts[index]);
         let found = broken.filter(|attempt| attempt.fate == Fate::Broken);
-        let values = &*found.filter_map(|attempt| attempt.adversarial.as_ref()).next()?.point;
+        let found = found.filter_map(|attempt| attempt.adversarial.as_ref());
+        // Streamed runs keep no points.
+        let values = found.map(|found| &found.point).find(|point| !point.is_empty())?;
         Some(Point { sample: results.ids[index], label: results.labels[index], values })
     };
     (0..results.ids.len()).filter_map(point).collect()

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::attack::AnyAttack;
-use crate::data::{Dataset, hex};
+use crate::data::hex;
 use crate::evaluate::builder::Evaluation;
-use crate::evaluate::scheduler::Samples;
+use crate::evaluate::results::DataInfo;
 use crate::evaluate::shard::Shard;
 
 /// The name and version of the format.
@@ -30,12 +30,13 @@ pub(in crate::evaluate) struct Fingerprint {
     seed: u64,
     query_limit: Option<u64>,
     preflight: bool,
+    stopping: Value,
     threats: Value,
     attacks: Value,
 }
 
 /// The fields, those first that explain differences in others.
-const ORDER: [&str; 11] = [
+const ORDER: [&str; 12] = [
     "schema",
     "ironbound",
     "model",
@@ -45,6 +46,7 @@ const ORDER: [&str; 11] = [
     "seed",
     "query_limit",
     "preflight",
+    "stopping",
     "threats",
     "attacks",
 ];
@@ -59,11 +61,12 @@ pub(super) struct Difference {
 }
 
 impl Fingerprint {
-    /// That of an evaluation on `whole`, the samples that it is of, among them those of other shards.
+    /// That of an evaluation on these `samples`, among them those of other shards, and their values' [hash](ValueHash).
     pub(in crate::evaluate) fn of(
         evaluation: &Evaluation<'_>,
-        data: &Dataset,
-        whole: Samples<'_>,
+        data: &DataInfo,
+        samples: Range<usize>,
+        values: String,
     ) -> Self {
         let model = evaluation.model.info();
         let attack =
@@ -78,16 +81,18 @@ impl Fingerprint {
                 "options": model.options,
             }),
             data: json!({
-                "sha256": data.sha256(),
-                "values": hex(values(data, whole)),
-                "class_names": data.class_names(),
-                "groups": data.groups().iter().map(|of| &of.column).collect::<Vec<_>>(),
+                "sha256": data.sha256,
+                "values": values,
+                "class_names": data.class_names,
+                "groups": evaluation.data.groups().iter().map(|of| &of.column).collect::<Vec<_>>(),
+                "streamed": evaluation.data.is_stream(),
             }),
-            samples: evaluation.offset..evaluation.offset + whole.len(),
+            samples,
             shard: evaluation.shard,
             seed: evaluation.seed,
             query_limit: evaluation.query_limit,
             preflight: evaluation.preflight,
+            stopping: json!(evaluation.stopping),
             threats: json!(evaluation.threats),
             attacks: evaluation.attacks.iter().map(attack).collect(),
         }
@@ -107,15 +112,30 @@ impl Fingerprint {
 }
 
 /// What is attacked, as it is given to the model: with layout, levels of a domain and inner tensors settled.
-fn values(data: &Dataset, whole: Samples<'_>) -> Sha256 {
-    let mut hash = Sha256::new();
-    data.shape().iter().for_each(|axis| hash.update((*axis as u64).to_le_bytes()));
-    for block in whole.inputs.chunks(1 << 12) {
-        let bytes: Vec<u8> = block.iter().flat_map(|value| value.to_le_bytes()).collect();
-        hash.update(bytes);
+#[derive(Debug)]
+pub(in crate::evaluate) struct ValueHash(Sha256);
+
+impl ValueHash {
+    /// Of samples of this shape.
+    pub(in crate::evaluate) fn new(shape: &[usize]) -> Self {
+        let mut hash = Sha256::new();
+        shape.iter().for_each(|axis| hash.update((*axis as u64).to_le_bytes()));
+        Self(hash)
     }
-    whole.labels.iter().for_each(|label| hash.update((*label as u64).to_le_bytes()));
-    hash
+
+    /// Takes the values of more samples in.
+    pub(in crate::evaluate) fn add(&mut self, values: &[f32]) {
+        for block in values.chunks(1 << 12) {
+            let bytes: Vec<u8> = block.iter().flat_map(|value| value.to_le_bytes()).collect();
+            self.0.update(bytes);
+        }
+    }
+
+    /// With the labels of all.
+    pub(in crate::evaluate) fn end(mut self, labels: &[usize]) -> String {
+        labels.iter().for_each(|label| self.0.update((*label as u64).to_le_bytes()));
+        hex(self.0)
+    }
 }
 
 fn difference(field: String, here: &Value, there: &Value) -> Option<Difference> {
@@ -168,6 +188,7 @@ mod tests {
             seed: 0,
             query_limit: None,
             preflight: true,
+            stopping: Value::Null,
             threats: Value::Null,
             attacks: Value::Null,
         };

@@ -9,6 +9,6 @@ mod line;
 mod merge;
 mod writer;
 
-pub(super) use fingerprint::Fingerprint;
+pub(super) use fingerprint::{Fingerprint, ValueHash};
 pub use merge::merge;
 pub(super) use writer::{Checkpoint, Opened};

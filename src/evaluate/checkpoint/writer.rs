@@ -14,7 +14,7 @@ use super::line::{End, Entry, Line};
 use crate::data::json;
 use crate::error::{Error, Result};
 use crate::evaluate::part::Part;
-use crate::evaluate::results::{Attempt, Fate};
+use crate::evaluate::results::{Attempt, Fate, Row};
 use crate::finding::Finding;
 
 /// A run that was begun.
@@ -126,11 +126,30 @@ impl Checkpoint {
         writer.write(&text);
     }
 
-    /// Ends the file where the run is `finished`, and says what went wrong with it.
-    pub(in crate::evaluate) fn end(self, part: &Part, finished: bool) -> Option<Finding> {
+    /// Which run found each point of a part, per row and sample. The points need not be kept any longer.
+    pub(in crate::evaluate) fn found(&self, part: &Part) -> Vec<Vec<Option<usize>>> {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let known: Vec<_> =
+            part.ids.iter().map(|id| writer.points.remove(id).unwrap_or_default()).collect();
+        let found = |(attempt, known): (&Attempt, &Vec<Found>)| {
+            let point = &attempt.adversarial.as_ref()?.point;
+            known.iter().find(|(_, known)| Arc::ptr_eq(known, point)).map(|(run, _)| *run)
+        };
+        let of_row = |row: &Row| row.attempts.iter().zip(&known).map(found).collect();
+        part.rows.iter().map(of_row).collect()
+    }
+
+    /// Ends the file where the run is `finished`, and says what went wrong with it. `found` is what [`found`](Self::found)
+    /// said.
+    pub(in crate::evaluate) fn end(
+        self,
+        part: &Part,
+        found: Vec<Vec<Option<usize>>>,
+        finished: bool,
+    ) -> Option<Finding> {
         let mut writer = self.writer.into_inner().unwrap_or_else(PoisonError::into_inner);
         if finished {
-            let end = writer.ending(part);
+            let end = End { part: part.without_points(), found };
             writer.write(&json::to_json(&Line::End(Box::new(end))));
         }
         let failure = writer.failure?;
@@ -165,22 +184,5 @@ impl Writer {
         if self.failure.is_none() {
             self.failure = self.file.write_all(text.as_bytes()).err();
         }
-    }
-
-    /// All that was found, but for the points that are in the file already.
-    fn ending(&self, part: &Part) -> End {
-        let mut part = part.clone();
-        let none: Arc<[f32]> = [].into();
-        let mut found = vec![];
-        for row in &mut part.rows {
-            let of = |(attempt, sample): (&mut Attempt, &usize)| {
-                let adversarial = attempt.adversarial.as_mut()?;
-                let point = std::mem::replace(&mut adversarial.point, Arc::clone(&none));
-                let known = self.points.get(sample)?;
-                known.iter().find(|(_, known)| Arc::ptr_eq(known, &point)).map(|(run, _)| *run)
-            };
-            found.push(row.attempts.iter_mut().zip(&part.ids).map(of).collect());
-        }
-        End { part, found }
     }
 }

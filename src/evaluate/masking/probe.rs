@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::attack::{AnyAttack, Pgd, Sample, Session};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
+use crate::evaluate::extent::Extent;
 use crate::evaluate::judge::Judge;
 use crate::evaluate::results::{Fate, Row};
 use crate::evaluate::scheduler::Samples;
@@ -29,8 +30,8 @@ const SHARES: [f64; 3] = [0.01, 0.1, 1.0];
 pub(in crate::evaluate) struct Probe<'a> {
     pub(in crate::evaluate) judge: Judge<'a>,
     pub(in crate::evaluate) samples: Samples<'a>,
-    /// All samples of the run, of which `samples` may be a part.
-    pub(in crate::evaluate) whole: Samples<'a>,
+    /// Of all samples of the run, of which `samples` may be a part.
+    pub(in crate::evaluate) extent: &'a Extent<'a>,
     pub(in crate::evaluate) seed: u64,
     pub(in crate::evaluate) cancel: &'a Cancel,
 }
@@ -85,9 +86,7 @@ impl Probe<'_> {
             if lower.is_finite() && upper.is_finite() {
                 return f64::from(upper) - f64::from(lower);
             }
-            let values = self.whole.inputs.iter().skip(feature).step_by(self.whole.features);
-            let ends = (f32::INFINITY, f32::NEG_INFINITY);
-            let (low, high) = values.fold(ends, |(low, high), x| (low.min(*x), high.max(*x)));
+            let (low, high) = self.extent.at(feature);
             f64::from(high) - f64::from(low)
         };
         let mut widths: Vec<f64> = (0..self.samples.features).map(width).collect();
