@@ -67,6 +67,15 @@ fn the_suite_is_shown_as_it_is() {
     assert_eq!(shown.lines().collect::<Vec<_>>(), lines);
 }
 
+/// The pattern for tests is one of ours, that for benchmarks compiles.
+#[test]
+fn the_patterns_are_files_of_this_project() {
+    for file in [include_str!("robustness.rs"), include_str!("../benches/robustness.rs")] {
+        let (_, body) = file.split_once("\n\n").unwrap();
+        assert!(README.contains(body), "{body}");
+    }
+}
+
 #[test]
 fn the_gate_of_this_project_runs_the_same_commands() {
     let gate = include_str!("../.ci/run");
