@@ -162,7 +162,7 @@ mod tests {
         // scipy.stats.binomtest(80, 100).proportion_ci(1 - 0.05 / 6, "exact")
         let [lower, upper] = Stopping::Width(0.3).look(2, &[case(80, 100)]).intervals[0];
         assert!(
-            (lower - 0.674_862).abs() < 1e-5 && (upper - 0.892_743).abs() < 1e-5,
+            (lower - 0.675_743_603_8).abs() < 1e-9 && (upper - 0.893_341_695_5).abs() < 1e-9,
             "{lower} {upper}"
         );
     }
