@@ -395,6 +395,40 @@ fn gates_stand_in_the_files() {
     assert!(sarif.contains(&format!("--fail-under 99.00%: {failure}")), "{sarif}");
 }
 
+#[test]
+fn the_curve_of_a_stored_report_is_its_worst_case() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let [json, svg] = ["report.json", "curve.svg"].map(path);
+    let run = ["--limit", "30", "--norm", "linf,l2", "--eps", "0.1,0.3", "--attack", "fgsm"];
+    let files = ["--json", &json, "--quiet"];
+    assert_eq!(evaluate(&[&run[..], &files].concat()).status.code(), Some(0));
+    let curve = |args: &[&str]| {
+        let mut command = Command::new(example::binary("curve"));
+        let output = command.arg(&json).args(args).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let text = std::fs::read_to_string(&json).unwrap();
+    let report = Report::from_json(&text, &json).unwrap();
+    let share = |share: Option<f64>| format!("{:.1} %", 100.0 * share.unwrap());
+    let mut expected = vec![];
+    for norm in [Norm::Linf, Norm::L2] {
+        expected.push((norm, 0.0, share(report.clean.accuracy)));
+        let cases = report.worst_case.iter().filter(|case| case.norm == Some(norm));
+        expected.extend(cases.map(|case| (norm, case.eps.unwrap(), share(case.robust_accuracy))));
+    }
+    let (code, table) = curve(&[]);
+    assert_eq!((code, table.lines().count()), (Some(0), expected.len()));
+    for (line, (norm, eps, share)) in table.lines().zip(expected) {
+        let words: Vec<_> = line.split_whitespace().collect();
+        assert_eq!((words[0], words[2..4].join(" ")), (&*norm.to_string(), share));
+        assert!((words[1].parse::<f64>().unwrap() - eps).abs() < 1e-6, "{line}");
+    }
+    assert_eq!(curve(&["--norm", "l2", "--svg", &svg, "--quiet"]), (Some(0), String::new()));
+    assert_eq!(std::fs::read_to_string(&svg).unwrap(), report.curve_to_svg(1).unwrap());
+    assert_eq!(curve(&["--norm", "l1"]).0, Some(2));
+}
+
 /// The pictures from the files of a run are those of its own page.
 #[test]
 fn the_gallery_of_stored_points_is_that_of_the_report() {

@@ -635,6 +635,12 @@ fn html_has_the_numbers() {
     let of = report.curves[0].distance;
     let distances = format!("{} were not broken up to 0.3", of.censored);
     assert!(charts.iter().any(|told| told.contains(&distances)), "{distances}");
+    // The plot is a file of its own as well.
+    let file = report.curve_to_svg(0).unwrap();
+    let svg = Document::parse(&file).unwrap();
+    assert_eq!(svg.root_element().attribute("aria-label"), Some(&*told));
+    assert_eq!(all_texts(&svg, "circle", "dot").len(), 3);
+    assert_eq!(report.curve_to_svg(1), None);
     // A point for no attack, and one per budget.
     assert_eq!(all_texts(&xml, "circle", "dot").len(), 3);
     // What the second attack broke and the third did not, under the larger budget.

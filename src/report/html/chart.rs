@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use maud::{Markup, html};
+use maud::{Markup, PreEscaped, html};
 
 use crate::report::text::number;
 use crate::text::written;
@@ -62,9 +62,19 @@ impl Chart {
 
     /// The plot, `told` in words for those who do not see it.
     pub(super) fn draw(self, told: &str, along: &str, up: &str) -> Markup {
+        self.draw_with("", told, along, up)
+    }
+
+    /// The plot as an SVG file, which has its style with it.
+    pub(super) fn file(self, told: &str, along: &str, up: &str) -> String {
+        self.draw_with(STYLE, told, along, up).into_string() + "\n"
+    }
+
+    fn draw_with(self, style: &str, told: &str, along: &str, up: &str) -> Markup {
         let (right, bottom) = (WIDTH - RIGHT, HEIGHT - BOTTOM);
         html! {
             svg.chart xmlns="http://www.w3.org/2000/svg" viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } role="img" aria-label=(told) {
+                @if !style.is_empty() { style { (PreEscaped(style)) } }
                 @for share in [0.0, 0.25, 0.5, 0.75, 1.0] {
                     @let (_, y) = self.place((0.0, share));
                     path.across d={ "M" (LEFT) "," (y) "H" (right) } {}

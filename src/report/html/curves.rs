@@ -9,6 +9,9 @@ use crate::report::curves::Curve;
 use crate::report::record::{AttackRow, Report};
 use crate::report::text::{number, percent};
 
+/// What is up the axis.
+const UP: &str = "robust accuracy";
+
 impl Report {
     pub(super) fn curves_section(&self) -> Markup {
         let curves = self.curves.iter().filter(|curve| self.end_of(curve).is_some());
@@ -25,13 +28,22 @@ impl Report {
         }
     }
 
+    /// One of [`curves`](Self::curves) as an SVG file: robust accuracy in the worst case against the budget, with 95 % intervals, in
+    /// light or dark as the reader's system is. None where there is no such curve.
+    #[must_use]
+    pub fn curve_to_svg(&self, curve: usize) -> Option<String> {
+        let curve = self.curves.get(curve).filter(|curve| self.end_of(curve).is_some())?;
+        let drawn = self.accuracy_chart(curve, vec![]);
+        Some(drawn.chart.file(&drawn.told, &drawn.along, UP))
+    }
+
     /// Robust accuracy against the budget.
     fn accuracy(&self, curve: &Curve) -> Markup {
         let reach = self.reach(curve);
-        let drawn = self.accuracy_chart(curve);
+        let drawn = self.accuracy_chart(curve, self.strongest(curve));
         html! {
             figure {
-                (drawn.chart.draw(&drawn.told, &drawn.along, "robust accuracy"))
+                (drawn.chart.draw(&drawn.told, &drawn.along, UP))
                 ul.legend {
                     li { (swatch("worst")) "worst case, with 95 % intervals" }
                     @for (class, row) in SERIES.iter().zip(&drawn.attacks) {
@@ -48,8 +60,8 @@ impl Report {
         }
     }
 
-    /// The plot of a curve, and what it shows.
-    pub(super) fn accuracy_chart(&self, curve: &Curve) -> Drawn<'_> {
+    /// The plot of a curve with lines of some attacks, and what it shows.
+    fn accuracy_chart<'a>(&self, curve: &Curve, attacks: Vec<&'a AttackRow>) -> Drawn<'a> {
         let norm = curve.norm.to_string();
         let start = self.clean.accuracy.map(|clean| ((0.0, clean), self.clean.interval));
         let ends = curve.cases.iter().filter_map(|&index| {
@@ -65,7 +77,6 @@ impl Report {
                 .map(|(point, interval)| (point.0, interval[end]))
                 .collect()
         };
-        let attacks = self.strongest(curve);
         let mut chart = Chart::new(self.reach(curve));
         chart.band(&edge(0), &edge(1));
         for (class, row) in SERIES.iter().zip(&attacks) {
@@ -157,14 +168,14 @@ impl Report {
 }
 
 /// A plot, and what there is to say of it.
-pub(super) struct Drawn<'a> {
-    pub(super) chart: Chart,
+struct Drawn<'a> {
+    chart: Chart,
     /// The plot in words.
-    pub(super) told: String,
+    told: String,
     /// What is along the axis.
-    pub(super) along: String,
+    along: String,
     /// The attacks, the strongest first; lines are drawn as far as [`SERIES`] goes.
-    pub(super) attacks: Vec<&'a AttackRow>,
+    attacks: Vec<&'a AttackRow>,
 }
 
 /// A bit of a line, for a legend.
