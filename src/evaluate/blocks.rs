@@ -16,7 +16,7 @@ use crate::attack::Starts;
 use crate::data::{Dataset, Snapped};
 use crate::error::{Error, Result};
 use crate::finding::Finding;
-use crate::preflight::{Preflight, rehearse};
+use crate::preflight::{Preflight, rehearse, spaced};
 use crate::rng;
 
 /// Values in a block of a file: 64 MiB.
@@ -209,10 +209,4 @@ impl Evaluation<'_> {
             None => (BLOCK / self.model.features().max(1)).max(1),
         }
     }
-}
-
-/// At most `most` evenly spaced places of `total`.
-fn spaced(total: usize, most: usize) -> impl Iterator<Item = usize> {
-    let count = total.min(most);
-    (0..count).map(move |index| index * total / count)
 }

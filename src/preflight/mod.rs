@@ -14,4 +14,4 @@ pub use builder::Preflight;
 pub(crate) use builder::check_failed;
 pub(crate) use checks::NON_FINITE_REMEDY;
 pub(crate) use rehearse::rehearse;
-pub(crate) use subject::Subject;
+pub(crate) use subject::{Subject, spaced};

@@ -62,9 +62,8 @@ impl<'a> Subject<'a> {
     /// When the model cannot be run.
     pub(super) fn look(setting: Setting<'a>, data: &'a Dataset) -> Result<Self> {
         let total = setting.limit.unwrap_or(usize::MAX).min(data.len() - setting.offset);
-        let count = setting.samples.min(total);
         let chosen: Vec<usize> =
-            (0..count).map(|index| setting.offset + index * total / count).collect();
+            spaced(total, setting.samples).map(|place| setting.offset + place).collect();
         let inputs: Vec<f32> =
             chosen.iter().flat_map(|index| data.sample(*index).iter().copied()).collect();
         let mut subject = Self {
@@ -82,7 +81,7 @@ impl<'a> Subject<'a> {
         if setting.drawn {
             subject.labels = subject.logits.iter().map(|logits| argmax(logits)).collect();
         }
-        let repeated = count.min(REPEATED);
+        let repeated = chosen.len().min(REPEATED);
         let again = subject.run(&subject.inputs[..repeated * data.features()])?;
         let bits = |logits: &[f32]| logits.iter().map(|z| z.to_bits()).collect::<Vec<_>>();
         subject.unsteady =
@@ -105,8 +104,7 @@ impl<'a> Subject<'a> {
 
     /// The places of the samples that are looked into: evenly spaced ones.
     pub(super) fn inspected(&self) -> Vec<usize> {
-        let count = self.len().min(INSPECTED);
-        (0..count).map(|index| index * self.len() / count).collect()
+        spaced(self.len(), INSPECTED).collect()
     }
 
     /// The values of the samples at these places.
@@ -200,6 +198,12 @@ pub(super) fn drawn(model: &dyn Classifier, samples: usize) -> Finding {
         (1e3 * end(model)).round() / 1e3
     );
     Finding::info("no-data", message).remedy("give labelled samples: much depends on them")
+}
+
+/// At most `most` evenly spaced places of `total`.
+pub(crate) fn spaced(total: usize, most: usize) -> impl Iterator<Item = usize> {
+    let count = total.min(most);
+    (0..count).map(move |index| index * total / count)
 }
 
 /// The least and the largest value.
