@@ -3,7 +3,9 @@
 
 mod common;
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::example;
@@ -14,8 +16,8 @@ use ironbound::evaluate::Fate;
 use ironbound::metrics::clopper_pearson;
 use ironbound::report::WorstCase;
 use ironbound::{
-    Dataset, Domain, Evaluation, Goal, Levels, Model, Norm, NpzArray, NpzValues, Report, Results,
-    Stopping, StreamedDataset, Threat, write_npz,
+    DataOptions, Dataset, Domain, Evaluation, Goal, Levels, Model, Norm, NpzArray, NpzValues,
+    Report, Results, Stopping, StreamedDataset, Threat, write_npz,
 };
 use tempfile::TempDir;
 
@@ -42,7 +44,7 @@ impl Files {
     /// The digits as `np.savez` writes them, each value through `store`.
     fn stored<const N: usize>(&self, dtype: &str, store: impl Fn(f32) -> [u8; N]) -> PathBuf {
         let (data, path) = (digits(), self.path("stored.npz"));
-        let values = |out: &mut dyn std::io::Write| {
+        let values = |out: &mut dyn Write| {
             data.values().iter().for_each(|value| out.write_all(&store(*value)).unwrap());
         };
         write_stored(&path, (dtype, &[360, 1, 8, 8]), values, data.labels());
@@ -62,8 +64,10 @@ fn json(results: &Results) -> String {
 fn a_file_gives_the_record_of_memory_whatever_the_blocks() {
     let files = Files::new();
     let path = files.stored("<f4", f32::to_le_bytes);
-    let (data, stream) =
-        (Dataset::from_npz(&path).unwrap(), StreamedDataset::npz(&path, "x", "y").unwrap());
+    let (data, stream) = (
+        Dataset::from_npz(&path).unwrap(),
+        StreamedDataset::open(&path, &DataOptions::default()).unwrap(),
+    );
     assert_eq!((stream.len(), stream.features()), (360, 64));
     assert_eq!((stream.labels(), stream.sha256()), (data.labels(), data.sha256()));
     let grid = Domain { grid: Some(Levels::Uniform("1/16".parse().unwrap())), ..Domain::ANY };
@@ -95,8 +99,10 @@ fn a_file_gives_the_record_of_memory_whatever_the_blocks() {
 fn other_types_and_layouts_are_read_as_they_are_in_memory() {
     let files = Files::new();
     let check = |path: &PathBuf| {
-        let (data, stream) =
-            (Dataset::from_npz(path).unwrap(), StreamedDataset::npz(path, "x", "y").unwrap());
+        let (data, stream) = (
+            Dataset::from_npz(path).unwrap(),
+            StreamedDataset::open(path, &DataOptions::default()).unwrap(),
+        );
         let some = stream.read(&[7, 8, 9, 3, 359, 0]).unwrap();
         assert_eq!(some.ids(), [7, 8, 9, 3, 359, 0]);
         assert_eq!(some.shape(), data.shape());
@@ -110,18 +116,132 @@ fn other_types_and_layouts_are_read_as_they_are_in_memory() {
     check(&files.stored("<i4", |value| ((value * 100.0) as i32).to_le_bytes()));
 }
 
+/// What is streamed is what is read at once: values, labels, names, groups, notes and the hash.
+#[track_caller]
+fn streams_alike(path: &Path, options: &DataOptions) {
+    let stream = StreamedDataset::open(path, options).unwrap();
+    let all: Vec<usize> = (0..stream.len()).collect();
+    let data = Dataset::open(path, options).unwrap();
+    assert_eq!(stream.read(&all).unwrap(), data);
+    let some = stream.read(&[2, 0]).unwrap();
+    assert_eq!(
+        (some.ids(), some.labels()),
+        (&[2, 0][..], &[data.labels()[2], data.labels()[0]][..])
+    );
+    assert_eq!((some.sample(0), some.sample(1)), (data.sample(2), data.sample(0)));
+    assert_eq!((some.sha256(), some.notes()), (data.sha256(), data.notes()));
+    assert_eq!((stream.class_names(), stream.groups()), (data.class_names(), data.groups()));
+}
+
+#[test]
+fn every_kind_of_data_streams_as_it_is_read() {
+    let files = Files::new();
+    let path = |name: &str| files.path(name);
+    let default = DataOptions::default;
+    // An npz file with groups and an array that the model takes besides.
+    let (values, further): (Vec<f32>, Vec<f32>) =
+        ((0..12).map(|value| value as f32 / 12.0).collect(), vec![0.5, 0.25, 1.0]);
+    let index = |values: &'static [usize]| NpzValues::Index(values).into();
+    let (x, z) = (
+        NpzArray::new([3, 2, 2], NpzValues::F32(&values)),
+        NpzArray::new([3, 1], NpzValues::F32(&further)),
+    );
+    let arrays = [
+        ("x", x.unwrap()),
+        ("y", index(&[1, 0, 1])),
+        ("z", z.unwrap()),
+        ("site", index(&[7, 7, 9])),
+    ];
+    write_npz(path("compressed.npz"), &arrays).unwrap();
+    let mut archive = zip::ZipArchive::new(File::open(path("compressed.npz")).unwrap()).unwrap();
+    let mut stored = zip::ZipWriter::new(File::create(path("stored.npz")).unwrap());
+    for name in ["x.npy", "y.npy", "z.npy", "site.npy"] {
+        let method = zip::CompressionMethod::Stored;
+        let as_is = zip::write::SimpleFileOptions::default().compression_method(method);
+        stored.start_file(name, as_is).unwrap();
+        std::io::copy(&mut archive.by_name(name).unwrap(), &mut stored).unwrap();
+        std::io::copy(&mut archive.by_name(name).unwrap(), &mut File::create(path(name)).unwrap())
+            .unwrap();
+    }
+    stored.finish().unwrap();
+    let options =
+        DataOptions { groups: vec!["site".into()], arrays: vec!["z".into()], ..default() };
+    streams_alike(&path("stored.npz"), &options);
+    streams_alike(&path("stored.npz"), &DataOptions { unlabelled: true, ..default() });
+    std::fs::write(path("names.txt"), "cat\ndog\n").unwrap();
+    let named = DataOptions { class_names: Some(path("names.txt")), ..default() };
+    streams_alike(&path("stored.npz"), &named);
+    // One array, its classes in another file.
+    let labels = Some(path("y.npy"));
+    streams_alike(&path("x.npy"), &DataOptions { labels, ..default() });
+    streams_alike(&path("x.npy"), &DataOptions { unlabelled: true, ..default() });
+    // IDX.
+    let bytes = [
+        &[0, 0, 8, 3, 0, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0, 2][..],
+        &[0, 51, 255, 1, 2, 3, 4, 5, 6, 7, 8, 9],
+    ];
+    std::fs::write(path("t-images-idx3-ubyte"), bytes.concat()).unwrap();
+    std::fs::write(path("t-labels-idx1-ubyte"), [0, 0, 8, 1, 0, 0, 0, 3, 4, 0, 2]).unwrap();
+    streams_alike(&path("t-images-idx3-ubyte"), &default());
+    streams_alike(&path("t-images-idx3-ubyte"), &DataOptions { raw_pixels: true, ..default() });
+    // CIFAR.
+    let record = |class: u8| {
+        (0..3073_u32).map(move |at| if at == 0 { class } else { (at * u32::from(class)) as u8 })
+    };
+    let records: Vec<u8> = [3, 9, 1].into_iter().flat_map(record).collect();
+    std::fs::write(path("test_batch.bin"), records).unwrap();
+    streams_alike(&path("test_batch.bin"), &default());
+    // Images, some of which are scaled.
+    let images = files.path("images");
+    for (name, size, level) in [("cat/a.png", 8, 10), ("dog/b.png", 4, 90), ("dog/c.jpg", 9, 200)] {
+        std::fs::create_dir_all(images.join(name).parent().unwrap()).unwrap();
+        let pixel = |x, y| image::Rgb([level, (x * 20) as u8, (y * 20) as u8]);
+        image::RgbImage::from_fn(size, size, pixel).save(images.join(name)).unwrap();
+    }
+    let sample_shape = Some(vec![3, 4, 4]);
+    streams_alike(&images, &DataOptions { sample_shape, ..default() });
+    let sample_shape = Some(vec![6, 6, 1]);
+    streams_alike(&images, &DataOptions { sample_shape, resize: Some(8), ..default() });
+
+    let refusal = |path: &Path| StreamedDataset::open(path, &default()).unwrap_err().one_line();
+    std::fs::write(path("table.csv"), "a,label\n1,0\n2,1\n").unwrap();
+    assert!(refusal(&path("table.csv")).contains("table.csv: a table is read at once"));
+    let message = refusal(&images);
+    assert!(
+        message.contains("an image of shape (3, 4, 4), but the first one has (3, 8, 8)"),
+        "{message}"
+    );
+    let file = File::create(path("t-images-idx3-ubyte.gz")).unwrap();
+    let mut gzip = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+    gzip.write_all(&bytes.concat()).unwrap();
+    gzip.finish().unwrap();
+    let message = refusal(&path("t-images-idx3-ubyte.gz"));
+    assert!(message.contains("ubyte.gz: compressed, so that samples"), "{message}");
+    // Only its pixels are damaged: the first reading tells, before any attack.
+    let image = std::fs::read(images.join("cat/a.png")).unwrap();
+    std::fs::write(images.join("dog/b.png"), &image[..60]).unwrap();
+    let options = DataOptions { sample_shape: Some(vec![3, 4, 4]), ..default() };
+    let stream = StreamedDataset::open(&images, &options).unwrap();
+    let message = stream.read(&[1]).unwrap_err().one_line();
+    assert!(message.contains("b.png: cannot be read as PNG or JPEG"), "{message}");
+}
+
 #[test]
 fn files_that_cannot_be_streamed_are_refused_before_anything_runs() {
     let files = Files::new();
-    let refusal = |path: &PathBuf| StreamedDataset::npz(path, "x", "y").unwrap_err().one_line();
+    let refusal = |path: &PathBuf| {
+        StreamedDataset::open(path, &DataOptions::default()).unwrap_err().one_line()
+    };
     let path = files.path("compressed.npz");
     let x = NpzArray::new([2, 3], NpzValues::F32(&[0.0; 6])).unwrap();
     write_npz(&path, &[("x", x), ("y", NpzValues::Index(&[0, 1]).into())]).unwrap();
     assert!(refusal(&path).contains("compressed.npz: `x`: compressed"), "{}", refusal(&path));
 
     let stored = files.stored("<f4", f32::to_le_bytes);
-    let missing = StreamedDataset::npz(&stored, "images", "y").unwrap_err().one_line();
-    assert!(missing.contains("`images`: no such array"), "{missing}");
+    let keys = Some(("images".to_owned(), "y".to_owned()));
+    let options = DataOptions { keys, ..DataOptions::default() };
+    let missing = StreamedDataset::open(&stored, &options).unwrap_err().one_line();
+    assert!(missing.contains("no array `images`; the file has `x`, `y`"), "{missing}");
     let bytes = std::fs::read(&stored).unwrap();
     std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
     assert!(refusal(&path).contains("not an npz file"), "{}", refusal(&path));
@@ -142,11 +262,11 @@ fn files_that_cannot_be_streamed_are_refused_before_anything_runs() {
     // A value at fault in the last block is told before the first attack.
     let mut values = digits().values().to_vec();
     values[359 * 64 + 3] = f32::NAN;
-    let write = |out: &mut dyn std::io::Write| {
+    let write = |out: &mut dyn Write| {
         values.iter().for_each(|value| out.write_all(&value.to_le_bytes()).unwrap());
     };
     write_stored(&path, ("<f4", &[360, 1, 8, 8]), write, digits().labels());
-    let stream = StreamedDataset::npz(&path, "x", "y").unwrap();
+    let stream = StreamedDataset::open(&path, &DataOptions::default()).unwrap();
     let run = attacked(Evaluation::streamed(&files.model, &stream), &["fgsm"]).block(50);
     let message = run.threat(Threat::new(Norm::Linf, 0.1)).run().unwrap_err().one_line();
     assert!(message.contains("sample 359, feature 3 is NaN"), "{message}");
@@ -158,8 +278,10 @@ fn files_that_cannot_be_streamed_are_refused_before_anything_runs() {
 fn a_checkpoint_has_the_points_that_a_streamed_run_does_not_keep() {
     let files = Files::new();
     let stored = files.stored("<f4", f32::to_le_bytes);
-    let (data, stream) =
-        (Dataset::from_npz(&stored).unwrap(), StreamedDataset::npz(&stored, "x", "y").unwrap());
+    let (data, stream) = (
+        Dataset::from_npz(&stored).unwrap(),
+        StreamedDataset::open(&stored, &DataOptions::default()).unwrap(),
+    );
     let set_up = |run: Evaluation<'_>| {
         let run = attacked(run, &["pgd:steps=3", "fab:steps=3"]).range(0, Some(30));
         run.threat(Threat::new(Norm::Linf, 0.2)).run().unwrap()
@@ -301,7 +423,7 @@ fn a_file_larger_than_memory_is_evaluated() {
     // 150 MB, of which one channel is bright: 600 MB as 32-bit floats.
     let data = files.path("large.npz");
     let labels: Vec<usize> = (0..SAMPLES).map(|sample| sample % 3).collect();
-    let write = |out: &mut dyn std::io::Write| {
+    let write = |out: &mut dyn Write| {
         for label in &labels {
             for channel in 0..3 {
                 let value = if channel == *label { 200 } else { 100 };

@@ -2,9 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ironbound::{
-    Classifier, DataKind, DataOptions, Dataset, Error, Model, Result, StreamedDataset,
-};
+use ironbound::{Classifier, DataOptions, Dataset, Error, Model, Result, StreamedDataset};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Reading {
@@ -67,34 +65,20 @@ impl Reading {
 }
 
 /// The samples, and what `model` takes besides the attacked input.
+#[allow(dead_code, reason = "for the examples that load a model")]
 pub(crate) fn read(path: &Path, options: &DataOptions, model: &Model) -> Result<Dataset> {
-    let arrays = model.further_inputs().into_iter().map(str::to_owned).collect();
-    let sample_shape = Some(model.info().shape.clone());
-    Dataset::open(path, &DataOptions { arrays, sample_shape, ..options.clone() })
+    Dataset::open(path, &for_model(options, model))
 }
 
 /// The same, read block by block.
 #[allow(dead_code, reason = "for the examples with long runs")]
 pub(crate) fn stream(path: &Path, options: &DataOptions, model: &Model) -> Result<StreamedDataset> {
-    let refuse = |expected: String| {
-        Err(Error::Parameter { field: "stream".into(), value: "given".into(), expected })
-    };
-    if let Some(name) = model.further_inputs().first() {
-        return refuse(format!(
-            "expected a model with one input: `{name}` would be read with the data"
-        ));
-    }
-    if DataKind::of(path)? != DataKind::Npz {
-        return refuse(format!(
-            "expected an npz file, written by np.savez; {} is none",
-            path.display()
-        ));
-    }
-    let keys = options.keys.as_ref();
-    let (x, y) = keys.map_or(("x", "y"), |(x, y)| (x, y));
-    let data = StreamedDataset::npz(path, x, y)?;
-    Ok(match options.layout {
-        Some(layout) => data.with_layout(layout),
-        None => data,
-    })
+    StreamedDataset::open(path, &for_model(options, model))
+}
+
+#[allow(dead_code, reason = "for the examples that load a model")]
+fn for_model(options: &DataOptions, model: &Model) -> DataOptions {
+    let arrays = model.further_inputs().into_iter().map(str::to_owned).collect();
+    let sample_shape = Some(model.info().shape.clone());
+    DataOptions { arrays, sample_shape, ..options.clone() }
 }

@@ -95,6 +95,31 @@ impl Dataset {
     }
 }
 
+/// Labels and places of the records of one file.
+pub(super) struct Records {
+    pub(super) labels: Vec<usize>,
+    /// Bytes before the pixels of each.
+    pub(super) lead: usize,
+    pub(super) shape: [usize; 4],
+    pub(super) hash: Sha256,
+}
+
+/// Everything of a file but the pixels.
+pub(super) fn scan(path: &Path) -> Result<Records> {
+    let kind = Kind::of(path)?;
+    let mut labels = vec![];
+    let mut input = Input::open(path, Sha256::new())?;
+    input.read_by(|input| records(input, kind, |class, _| labels.push(class)))?;
+    let shape = [labels.len(), SHAPE[0], SHAPE[1], SHAPE[2]];
+    Ok(Records { labels, lead: kind.labels(), shape, hash: input.finish()? })
+}
+
+/// Where samples and classes are from, for messages.
+pub(super) fn sources(path: &Path) -> (Source, Source) {
+    let source = |key| Source::new(path.display().to_string(), key);
+    (source("images"), source("labels"))
+}
+
 /// `raw` leaves pixels as they are.
 pub(super) fn read(files: &[PathBuf], raw: bool) -> Result<Dataset> {
     let Some(first) = files.first() else {
@@ -108,14 +133,23 @@ pub(super) fn read(files: &[PathBuf], raw: bool) -> Result<Dataset> {
             return Err(Error::Data { file: path.display().to_string(), problem, source: None });
         }
         let mut input = Input::open(path, hash)?;
-        input.read_by(|input| records(input, kind, &mut x, &mut y))?;
+        input.read_by(|input| {
+            records(input, kind, |class, pixels| {
+                y.push(class);
+                x.extend(pixels.iter().map(|pixel| f32::from(*pixel)));
+            })
+        })?;
         hash = input.finish()?;
     }
     let axes = [y.len(), SHAPE[0], SHAPE[1], SHAPE[2]];
-    let source = |key| Source::new(first.display().to_string(), key);
-    let data = Dataset::assemble(&axes, x, y, (source("images"), source("labels")), hex(hash))?;
-    let data = if raw { data } else { data.with_pixels_scaled() };
-    let beside = first.with_file_name(kind.names());
+    let data = Dataset::assemble(&axes, x, y, sources(first), hex(hash))?;
+    with_names(if raw { data } else { data.with_pixels_scaled() }, first)
+}
+
+/// Names the classes by the file beside this one, if there is one.
+pub(super) fn with_names(data: Dataset, path: &Path) -> Result<Dataset> {
+    let kind = Kind::of(path)?;
+    let beside = path.with_file_name(kind.names());
     if !beside.is_file() {
         return Ok(data);
     }
@@ -127,12 +161,8 @@ pub(super) fn read(files: &[PathBuf], raw: bool) -> Result<Dataset> {
     data.with_class_names(names)
 }
 
-fn records(
-    input: &mut Input,
-    kind: Kind,
-    x: &mut Vec<f32>,
-    y: &mut Vec<usize>,
-) -> Result<(), Fault> {
+/// Gives class and pixels of each record to `take`.
+fn records(input: &mut Input, kind: Kind, mut take: impl FnMut(usize, &[u8])) -> Result<(), Fault> {
     let mut record = vec![0; kind.record()];
     for index in 0_usize.. {
         let got = fill(input, &mut record)?;
@@ -152,8 +182,7 @@ fn records(
                 format!("record {index} has the class {class}; classes are 0 to {last}").into()
             );
         }
-        y.push(class.into());
-        x.extend(pixels.iter().map(|pixel| f32::from(*pixel)));
+        take(class.into(), pixels);
     }
     Ok(())
 }

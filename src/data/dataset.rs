@@ -90,6 +90,16 @@ impl Dataset {
         axes: &[usize],
         x: Vec<f32>,
         y: Vec<usize>,
+        sources: (Source, Source),
+        sha256: String,
+    ) -> Result<Self> {
+        Ok(Self { x, ..Self::without_values(axes, y, sources, sha256)? })
+    }
+
+    /// All of it but the values of the samples, which are elsewhere.
+    pub(super) fn without_values(
+        axes: &[usize],
+        y: Vec<usize>,
         (x_source, y_source): (Source, Source),
         sha256: String,
     ) -> Result<Self> {
@@ -103,7 +113,7 @@ impl Dataset {
                 Shape(axes)
             )));
         }
-        if x.is_empty() {
+        if axes.contains(&0) {
             return Err(
                 x_source.refuse(format!("has shape {}: there is nothing in it", Shape(axes)))
             );
@@ -117,7 +127,7 @@ impl Dataset {
             )));
         }
         Ok(Self {
-            x,
+            x: vec![],
             shape: shape.to_vec(),
             y,
             ids: (0..*samples).collect(),
@@ -390,14 +400,13 @@ impl Dataset {
         }
     }
 
-    /// The same samples, with other indices in the file.
-    pub(super) fn with_ids(self, ids: Vec<usize>) -> Self {
-        Self { ids, ..self }
-    }
-
     /// The samples at these places, of which there is one at least. They keep their ids.
     pub(crate) fn select(&self, places: &[usize]) -> Self {
-        let values = places.iter().flat_map(|&place| self.sample(place)).copied().collect();
+        self.at(places, places.iter().flat_map(|&place| self.sample(place)).copied().collect())
+    }
+
+    /// The same, with these values.
+    pub(super) fn at(&self, places: &[usize], values: Vec<f32>) -> Self {
         Self {
             y: places.iter().map(|&place| self.y[place]).collect(),
             ids: places.iter().map(|&place| self.ids[place]).collect(),

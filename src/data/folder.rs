@@ -1,5 +1,6 @@
 //! Folders of images, one folder for each class.
 
+use std::borrow::Borrow;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -8,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::dataset::{Dataset, Source, hex};
 use super::file::names;
-use super::images::Frame;
+use super::images::{Fault, Frame, Values};
 use super::npy::Shape;
 use super::open::{DataOptions, is_called};
 use super::texts::{listed, sorted_names};
@@ -41,69 +42,119 @@ impl Dataset {
     /// another format or another size where there is no shape, for a class without images, with something else among them, or
     /// not among the names, or no classes; [`Error::Parameter`] when the shape is that of no image or `resize` is smaller.
     pub fn from_images(folder: impl AsRef<Path>, options: &DataOptions) -> Result<Self> {
-        let folder = folder.as_ref();
+        let images = Images::list(folder.as_ref(), options)?;
+        let (mut x, mut survey) = (vec![], Survey::default());
+        for chunk in images.files.chunks(CHUNK) {
+            for (image, (file, bytes)) in images.decoded(chunk)? {
+                survey.take(&images, file, &bytes, (&image.shape, image.is_scaled))?;
+                x.extend(image.values);
+            }
+        }
+        let data = images.without_values(survey)?;
+        Ok(Self { x, ..data })
+    }
+}
+
+/// The images of a folder, and what they become.
+#[derive(Debug)]
+pub(super) struct Images {
+    folder: PathBuf,
+    frame: Frame,
+    files: Vec<ImageFile>,
+    /// Of the classes.
+    names: Vec<String>,
+    /// Whether the order of the names is that of sorting.
+    are_sorted: bool,
+}
+
+/// One of them; sorted by class and name.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct ImageFile {
+    class: usize,
+    name: String,
+    path: PathBuf,
+}
+
+/// What is known of images that were read.
+#[derive(Debug, Default)]
+pub(super) struct Survey {
+    hash: Sha256,
+    shape: Vec<usize>,
+    scaled: usize,
+}
+
+impl Images {
+    /// Lists them; none is read.
+    pub(super) fn list(folder: &Path, options: &DataOptions) -> Result<Self> {
         let shape = options.sample_shape.as_deref();
         let frame = Frame::new(shape, options.layout, options.resize)?;
         let classes = classes(folder)?;
         let beside = Some(folder.join(CLASSES)).filter(|file| file.is_file());
         let file = options.class_names.clone().or(beside);
-        let (order, are_sorted) = match &file {
+        let (names, are_sorted) = match &file {
             Some(file) => (names(file)?, false),
             None => (classes.iter().map(|(name, _)| name.clone()).collect(), true),
         };
         let mut files = vec![];
         for (name, path) in &classes {
-            let class = order.iter().position(|other| other == name).ok_or_else(|| {
-                let names = listed(order.iter());
+            let class = names.iter().position(|other| other == name).ok_or_else(|| {
+                let names = listed(names.iter());
                 fault(path, format!("the class `{name}` is not among the names, {names}"))
             })?;
-            files.extend(images(path)?.into_iter().map(|(name, image)| (class, name, image)));
+            let of_class = images(path)?.into_iter();
+            files.extend(of_class.map(|(name, path)| ImageFile { class, name, path }));
         }
-        files.sort_by(|(class, name, _), (other, other_name, _)| {
-            (class, name).cmp(&(other, other_name))
-        });
+        files.sort();
+        Ok(Self { folder: folder.into(), frame, files, names, are_sorted })
+    }
 
-        let (mut x, mut shape, mut scaled) = (vec![], vec![], 0);
-        let mut hash = Sha256::new();
-        for chunk in files.chunks(CHUNK) {
-            let mut contents = vec![];
-            for (class, name, path) in chunk {
-                let bytes = fs::read(path).map_err(|source| io(path, source))?;
-                hash.update(format!("{}/{name}\0", order[*class]));
-                hash.update((bytes.len() as u64).to_le_bytes());
-                hash.update(&bytes);
-                contents.push((path, bytes));
-            }
-            let read = |(path, bytes): &(&PathBuf, Vec<u8>)| {
-                frame.read(bytes).map_err(|(problem, source)| Error::Data {
-                    file: path.display().to_string(),
-                    problem,
-                    source,
-                })
-            };
-            let images: Vec<_> = contents.par_iter().map(read).collect();
-            for (image, (path, _)) in images.into_iter().zip(&contents) {
-                let image = image?;
-                if shape.is_empty() {
-                    shape.clone_from(&image.shape);
-                }
-                if image.shape != shape {
-                    let problem = format!(
-                        "an image of shape {}, but the first one has {}; without a model's shape, images are not scaled",
-                        Shape(&image.shape),
-                        Shape(&shape)
-                    );
-                    return Err(fault(path, problem));
-                }
-                scaled += usize::from(image.is_scaled);
-                x.extend(image.values);
+    /// Reads all of them, but decodes none.
+    pub(super) fn survey(&self) -> Result<Survey> {
+        let mut survey = Survey::default();
+        for file in &self.files {
+            let bytes = file.bytes()?;
+            let (shape, is_scaled) = self.frame.measure(&bytes).map_err(|of| file.refuse(of))?;
+            survey.take(self, file, &bytes, (&shape, is_scaled))?;
+        }
+        Ok(survey)
+    }
+
+    /// Adds the values of those at these places.
+    pub(super) fn read(&self, places: &[usize], values: &mut Vec<f32>) -> Result<()> {
+        for chunk in places.chunks(CHUNK) {
+            let files: Vec<_> = chunk.iter().map(|&place| &self.files[place]).collect();
+            for (image, _) in self.decoded(&files)? {
+                values.extend(image.values);
             }
         }
-        let y: Vec<usize> = files.iter().map(|(class, ..)| *class).collect();
-        let source = |key| Source::new(folder.display().to_string(), key);
+        Ok(())
+    }
+
+    /// These, beside their files and the bytes in them.
+    fn decoded<'a, F: Borrow<ImageFile> + Sync>(
+        &self,
+        files: &'a [F],
+    ) -> Result<impl Iterator<Item = (Values, (&'a ImageFile, Vec<u8>))>> {
+        let contents: Vec<(&ImageFile, Vec<u8>)> = files
+            .iter()
+            .map(|file| Ok((file.borrow(), file.borrow().bytes()?)))
+            .collect::<Result<_>>()?;
+        let decode = |(file, bytes): &(&ImageFile, Vec<u8>)| {
+            self.frame.read(bytes).map_err(|of| file.refuse(of))
+        };
+        let images: Vec<_> = contents.par_iter().map(decode).collect();
+        let images: Vec<Values> = images.into_iter().collect::<Result<_>>()?;
+        Ok(images.into_iter().zip(contents))
+    }
+
+    /// All but the pixels, once all images were looked at.
+    pub(super) fn without_values(&self, survey: Survey) -> Result<Dataset> {
+        let Survey { hash, mut shape, scaled } = survey;
+        let y: Vec<usize> = self.files.iter().map(|file| file.class).collect();
+        let source = |key| Source::new(self.folder.display().to_string(), key);
         shape.insert(0, y.len());
         let sources = (source("images"), source("classes"));
-        let mut data = Self::assemble(&shape, x, y, sources, hex(hash))?;
+        let mut data = Dataset::without_values(&shape, y, sources, hex(hash))?;
         if scaled > 0 {
             let message = format!(
                 "{scaled} of {} images were scaled by a triangle filter with antialiasing, and cropped at the centre",
@@ -111,10 +162,47 @@ impl Dataset {
             );
             data.notes.push(Finding::info("data-resized", message));
         }
-        if are_sorted {
-            data.notes.push(sorted_names(&order));
+        if self.are_sorted {
+            data.notes.push(sorted_names(&self.names));
         }
-        data.with_class_names(order)
+        data.with_class_names(self.names.clone())
+    }
+}
+
+impl ImageFile {
+    fn bytes(&self) -> Result<Vec<u8>> {
+        fs::read(&self.path).map_err(|source| io(&self.path, source))
+    }
+
+    fn refuse(&self, (problem, source): Fault) -> Error {
+        Error::Data { file: self.path.display().to_string(), problem, source }
+    }
+}
+
+impl Survey {
+    fn take(
+        &mut self,
+        images: &Images,
+        file: &ImageFile,
+        bytes: &[u8],
+        (shape, is_scaled): (&[usize], bool),
+    ) -> Result<()> {
+        self.hash.update(format!("{}/{}\0", images.names[file.class], file.name));
+        self.hash.update((bytes.len() as u64).to_le_bytes());
+        self.hash.update(bytes);
+        if self.shape.is_empty() {
+            self.shape = shape.to_vec();
+        }
+        if self.shape != shape {
+            let problem = format!(
+                "an image of shape {}, but the first one has {}; without a model's shape, images are not scaled",
+                Shape(shape),
+                Shape(&self.shape)
+            );
+            return Err(fault(&file.path, problem));
+        }
+        self.scaled += usize::from(is_scaled);
+        Ok(())
     }
 }
 

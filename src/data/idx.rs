@@ -78,7 +78,7 @@ pub(super) fn is_idx(first: &[u8]) -> bool {
 }
 
 /// An array, whether it holds unsigned bytes, where it is from, and the hash with the file's bytes.
-fn array<T: Value>(
+pub(super) fn array<T: Value>(
     path: &Path,
     key: &str,
     hash: Sha256,
@@ -93,7 +93,7 @@ fn array<T: Value>(
     Ok((array, is_bytes, source, input.finish()?))
 }
 
-fn header(reader: &mut impl Read) -> Result<Header, Fault> {
+pub(super) fn header(reader: &mut impl Read) -> Result<Header, Fault> {
     let mut start = [0; 4];
     let got = fill(reader, &mut start)?;
     let [zero, zero_too, code, axes] = start;

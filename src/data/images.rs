@@ -24,6 +24,9 @@ pub(super) struct Frame {
     shorter: Option<u32>,
 }
 
+/// What is wrong with an image, and what the decoder said.
+pub(super) type Fault = (String, Option<Cause>);
+
 /// An image's values, and whether it was scaled.
 pub(super) struct Values {
     pub(super) values: Vec<f32>,
@@ -83,17 +86,28 @@ impl Frame {
         Ok(Self { channels, layout, size: Some((height, width)), shorter })
     }
 
-    /// Decodes a PNG or JPEG file and brings it into this frame.
-    pub(super) fn read(&self, bytes: &[u8]) -> Result<Values, (String, Option<Cause>)> {
-        let fault = |source: image::ImageError| {
-            ("cannot be read as PNG or JPEG".to_owned(), Some(source.into()))
-        };
-        let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
-        let reader = reader.map_err(|source| fault(source.into()))?;
-        if !matches!(reader.format(), Some(ImageFormat::Png | ImageFormat::Jpeg)) {
-            return Err(("its content is neither PNG nor JPEG".into(), None));
+    /// The shape that a PNG or JPEG file gets in this frame, and whether it is scaled for it; pixels are not decoded.
+    pub(super) fn measure(&self, bytes: &[u8]) -> Result<(Vec<usize>, bool), Fault> {
+        let (width, height) = open(bytes)?.into_dimensions().map_err(fault)?;
+        let (rows, columns) = self.size.unwrap_or((height, width));
+        let is_kept =
+            self.size.is_none() || ((rows, columns) == (height, width) && self.shorter.is_none());
+        let is_scaled = !is_kept
+            && self.scaled((height, width), (rows, columns)) != (height.into(), width.into());
+        Ok((self.shape(rows as usize, columns as usize), is_scaled))
+    }
+
+    /// That of one sample with so many rows and columns.
+    fn shape(&self, rows: usize, columns: usize) -> Vec<usize> {
+        match self.layout {
+            Layout::ChannelsLast => vec![rows, columns, self.channels],
+            Layout::ChannelsFirst => vec![self.channels, rows, columns],
         }
-        let image = reader.decode().map_err(fault)?.into_rgb8();
+    }
+
+    /// Decodes a PNG or JPEG file and brings it into this frame.
+    pub(super) fn read(&self, bytes: &[u8]) -> Result<Values, Fault> {
+        let image = open(bytes)?.decode().map_err(fault)?.into_rgb8();
         let fitted = if self.channels == 1 { self.fit(&luma(&image)) } else { self.fit(&image) };
         fitted.map_err(|problem| (problem, None))
     }
@@ -140,20 +154,32 @@ impl Frame {
         image: &ImageBuffer<P, Vec<u8>>,
         is_scaled: bool,
     ) -> Values {
-        let (height, width) = (image.height() as usize, image.width() as usize);
         let (raw, channels) = (image.as_raw(), self.channels);
         let share = |pixel: &u8| f32::from(*pixel) / 255.0;
-        let (values, shape) = match self.layout {
-            Layout::ChannelsLast => {
-                (raw.iter().map(share).collect(), vec![height, width, channels])
-            }
+        let values = match self.layout {
+            Layout::ChannelsLast => raw.iter().map(share).collect(),
             Layout::ChannelsFirst => {
                 let plane = |channel| raw.iter().skip(channel).step_by(channels).map(share);
-                ((0..channels).flat_map(plane).collect(), vec![channels, height, width])
+                (0..channels).flat_map(plane).collect()
             }
         };
+        let shape = self.shape(image.height() as usize, image.width() as usize);
         Values { values, shape, is_scaled }
     }
+}
+
+/// A PNG or JPEG file, not decoded yet.
+fn open(bytes: &[u8]) -> Result<ImageReader<Cursor<&[u8]>>, Fault> {
+    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
+    let reader = reader.map_err(|source| fault(source.into()))?;
+    if matches!(reader.format(), Some(ImageFormat::Png | ImageFormat::Jpeg)) {
+        return Ok(reader);
+    }
+    Err(("its content is neither PNG nor JPEG".into(), None))
+}
+
+fn fault(source: image::ImageError) -> Fault {
+    ("cannot be read as PNG or JPEG".to_owned(), Some(source.into()))
 }
 
 /// Half of what is cut off along an axis; halves of pixels go to the even side.

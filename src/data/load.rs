@@ -88,7 +88,7 @@ impl Dataset {
         Ok(self)
     }
 
-    fn with_arrays_of<R: Read + Seek>(
+    pub(super) fn with_arrays_of<R: Read + Seek>(
         mut self,
         npz: &mut Npz<R>,
         x_key: &str,
@@ -164,7 +164,11 @@ pub(super) fn open(path: &Path) -> Result<(Npz<BufReader<File>>, String, String)
 }
 
 /// An array of an npy file, where it is from, and the hash with the file's bytes.
-fn array<T: Value>(path: &Path, key: &str, hash: Sha256) -> Result<(Array<T>, Source, Sha256)> {
+pub(super) fn array<T: Value>(
+    path: &Path,
+    key: &str,
+    hash: Sha256,
+) -> Result<(Array<T>, Source, Sha256)> {
     let mut input = Input::open(path, hash)?;
     let array = input.read_by(|input| npy::read(input))?;
     Ok((array, Source::new(&*input.file, key), input.finish()?))

@@ -16,6 +16,7 @@ mod npz;
 mod open;
 mod points;
 mod realisable;
+mod rows;
 mod shape;
 mod streamed;
 mod table;

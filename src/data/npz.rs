@@ -41,6 +41,31 @@ impl<R: Read + Seek> Npz<R> {
         self.read_by(key, |entry| npy::read(entry))
     }
 
+    /// Where the array saved as `key` begins in the file, header first, and its bytes.
+    pub(super) fn place(&mut self, key: &str) -> Result<(u64, u64)> {
+        let Some(index) = self.archive.index_for_name(&format!("{key}.npy")) else {
+            return Err(self.no_such(key));
+        };
+        let fault = |problem, source| Error::Data {
+            file: self.file.clone(),
+            problem: format!("`{key}`: {problem}"),
+            source,
+        };
+        let entry = self
+            .archive
+            .by_index_raw(index)
+            .map_err(|e| fault("the archive's entry cannot be opened", Some(e.into())))?;
+        let is_stored = entry.compression() == zip::CompressionMethod::Stored;
+        match entry.data_start().filter(|_| is_stored) {
+            Some(start) => Ok((start, entry.size())),
+            None => {
+                let problem = "compressed, so that samples cannot be read one by one: save the data with np.savez, or read \
+                               all of it at once";
+                Err(fault(problem, None))
+            }
+        }
+    }
+
     /// Reads the array saved as `key`, texts or numbers, as texts.
     pub(super) fn texts(&mut self, key: &str) -> Result<Array<String>> {
         self.read_by(key, |entry| npy::read_texts(entry))

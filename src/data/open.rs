@@ -88,23 +88,33 @@ impl Dataset {
             DataKind::Table => Self::from_csv(path, options)?,
             DataKind::Images => Self::from_images(path, options)?,
         };
-        let data = match &options.class_names {
-            Some(file) if data.class_names.is_empty() && !options.unlabelled => {
-                data.with_class_names(names(file)?)?
-            }
-            _ => data,
-        };
-        let data = if options.unlabelled { data.without_labels() } else { data };
-        Ok(match options.layout {
-            Some(layout) => data.with_layout(layout),
-            None => data,
-        })
+        options.finish(data)
     }
 }
 
 impl DataOptions {
+    /// Does what is the same for all kinds.
+    pub(super) fn finish(&self, data: Dataset) -> Result<Dataset> {
+        let data = match &self.class_names {
+            Some(file) if data.class_names.is_empty() && !self.unlabelled => {
+                data.with_class_names(names(file)?)?
+            }
+            _ => data,
+        };
+        let data = if self.unlabelled { data.without_labels() } else { data };
+        Ok(match self.layout {
+            Some(layout) => data.with_layout(layout),
+            None => data,
+        })
+    }
+
+    /// The arrays of an npz file with the samples and their classes.
+    pub(super) fn keys(&self) -> (&str, &str) {
+        self.keys.as_ref().map_or(("x", "y"), |(x, y)| (x, y))
+    }
+
     fn npz(&self, path: &Path) -> Result<Dataset> {
-        let (x, y) = self.keys.as_ref().map_or(("x", "y"), |(x, y)| (x, y));
+        let (x, y) = self.keys();
         let arrays: Vec<&str> = self.arrays.iter().map(String::as_str).collect();
         let data = if self.unlabelled {
             Dataset::npz_without_labels(path, x, &arrays)?
@@ -115,9 +125,17 @@ impl DataOptions {
     }
 
     fn npy(&self, path: &Path) -> Result<Dataset> {
-        match &self.labels {
+        match self.npy_labels(path)? {
             Some(labels) => Dataset::from_npy(path, labels),
-            None if self.unlabelled => Dataset::npy_without_labels(path),
+            None => Dataset::npy_without_labels(path),
+        }
+    }
+
+    /// The file with the labels of an npy file; none where there are to be none.
+    pub(super) fn npy_labels(&self, path: &Path) -> Result<Option<&Path>> {
+        match &self.labels {
+            Some(labels) => Ok(Some(labels)),
+            None if self.unlabelled => Ok(None),
             None => {
                 let problem = "one npy array has no labels: name the file that has them (labels)";
                 Err(Error::Data {
@@ -130,16 +148,20 @@ impl DataOptions {
     }
 
     fn idx(&self, path: &Path) -> Result<Dataset> {
-        let labels = match &self.labels {
-            _ if self.unlabelled => None,
-            Some(labels) => Some(labels.clone()),
-            None => Some(idx::labels_beside(path)?),
-        };
-        idx::read(path, labels.as_deref(), self.raw_pixels)
+        idx::read(path, self.idx_labels(path)?.as_deref(), self.raw_pixels)
+    }
+
+    /// The file with the labels of an IDX file; none where there are to be none.
+    pub(super) fn idx_labels(&self, path: &Path) -> Result<Option<PathBuf>> {
+        match &self.labels {
+            _ if self.unlabelled => Ok(None),
+            Some(labels) => Ok(Some(labels.clone())),
+            None => idx::labels_beside(path).map(Some),
+        }
     }
 
     /// Refuses what would have no effect.
-    fn expect_for(&self, kind: DataKind) -> Result<()> {
+    pub(super) fn expect_for(&self, kind: DataKind) -> Result<()> {
         let Self { keys, labels, label, drop, groups, resize, raw_pixels, .. } = self;
         let options = [
             ("keys", keys.is_some(), &[DataKind::Npz][..]),
@@ -177,6 +199,11 @@ impl DataKind {
         }
     }
 
+    /// Whether a file is a table, by its name.
+    pub(crate) fn is_table(path: &Path) -> bool {
+        is_called(path, &["csv", "tsv", "tab"])
+    }
+
     /// That of a file, by its name and its first bytes.
     ///
     /// # Errors
@@ -186,7 +213,7 @@ impl DataKind {
         if path.is_dir() {
             return Ok(Self::Images);
         }
-        if is_called(path, &["csv", "tsv", "tab"]) {
+        if Self::is_table(path) {
             return Ok(Self::Table);
         }
         let first = first_bytes(path)?;

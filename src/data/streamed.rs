@@ -1,32 +1,36 @@
-//! Samples that stay in their file until they are wanted.
+//! Samples that stay in their files until they are wanted.
 
-use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::path::Path;
 
 use sha2::{Digest, Sha256};
-use zip::ZipArchive;
 
+use super::cifar;
 use super::dataset::{Dataset, Source, hex};
+use super::file::Input;
+use super::folder::Images;
+use super::groups::Grouping;
 use super::header::Header;
+use super::idx;
 use super::labels::class_indices;
-use super::npy::{self, Array, Fault, Shape, fill};
+use super::load::{self, open};
+use super::npy::{Array, fill};
+use super::open::{DataKind, DataOptions};
+use super::rows::Rows;
 use super::shape::Layout;
 use crate::error::{Error, Result};
+use crate::finding::Finding;
 
-/// The samples of an npz file, read when they are wanted: the file may be larger than memory. Only labels are held.
-///
-/// The file must be one that `np.savez` writes: arrays as they are, not compressed, in C order.
+/// Samples that are read when they are wanted: they may be larger than memory. What else is known of them is held: labels,
+/// groups, the arrays that a model takes besides.
 ///
 /// # Example
 /// ```no_run
 /// use ironbound::attack::Pgd;
-/// use ironbound::{Evaluation, Model, Norm, StreamedDataset, Threat};
+/// use ironbound::{DataOptions, Evaluation, Model, Norm, StreamedDataset, Threat};
 ///
 /// # fn main() -> ironbound::Result<()> {
 /// let model = Model::load("model.onnx")?;
-/// let data = StreamedDataset::npz("larger-than-memory.npz", "x", "y")?;
+/// let data = StreamedDataset::open("larger-than-memory.npz", &DataOptions::default())?;
 /// let run = Evaluation::streamed(&model, &data).attack(Pgd::default());
 /// let results = run.threat(Threat::new(Norm::Linf, 8.0 / 255.0)).run()?;
 /// # Ok(())
@@ -34,201 +38,257 @@ use crate::error::{Error, Result};
 /// ```
 #[derive(Debug)]
 pub struct StreamedDataset {
-    path: PathBuf,
-    file: Mutex<File>,
-    /// Where the first sample begins.
-    start: u64,
-    header: Header,
-    labels: Vec<usize>,
-    sources: (Source, Source),
-    sha256: String,
-    layout: Option<Layout>,
+    values: Values,
+    /// Whether pixels are divided by 255.
+    are_pixels: bool,
+    /// All but the values.
+    rest: Dataset,
+}
+
+/// Where they are.
+#[derive(Debug)]
+enum Values {
+    Rows(Rows),
+    Images(Images),
 }
 
 impl StreamedDataset {
-    /// Opens an npz file; the samples are in `x_key`, the labels in `y_key`: see [`Dataset::npz_with_keys`].
+    /// Opens data as [`Dataset::open`] does. All of it is read once, for the hash:
+    ///
+    /// | data | |
+    /// |---|---|
+    /// | `.npz` | the samples not compressed, as `np.savez` writes them, in C order |
+    /// | `.npy`, IDX | not compressed, in C order |
+    /// | CIFAR | one file |
+    /// | a folder of images | they are decoded when they are wanted |
     ///
     /// # Errors
-    /// As for [`Dataset::npz_with_keys`], as far as the file is looked at; also [`Error::Data`] for samples that are
-    /// compressed or in Fortran order. Values are looked at when they are read.
-    pub fn npz(path: impl AsRef<Path>, x_key: &str, y_key: &str) -> Result<Self> {
+    /// As for [`Dataset::open`], as far as data are looked at; also [`Error::Data`] for samples that are compressed or in
+    /// Fortran order, and for tables. Values are looked at when they are read.
+    pub fn open(path: impl AsRef<Path>, options: &DataOptions) -> Result<Self> {
         let path = path.as_ref();
-        let name = path.display().to_string();
-        let fault = |source| Error::Io { path: path.into(), source };
-        let mut file = File::open(path).map_err(fault)?;
-        let sha256 = digest(&mut file).map_err(fault)?;
-        let sources = (Source::new(&*name, x_key), Source::new(&*name, y_key));
-        let refuse = |Fault { problem, source }: Fault| Error::Data {
-            file: name.clone(),
-            problem,
-            source: source.map(Into::into),
-        };
-        let mut archive = ZipArchive::new(BufReader::new(&file)).map_err(|source| {
-            refuse(Fault {
-                problem: "not an npz file: save the data with np.savez".into(),
-                source: Some(io::Error::other(source)),
-            })
-        })?;
-        let mut entry = |source: &Source, stored: bool| -> Result<(u64, u64, Vec<u8>)> {
-            let entry = archive.by_name(&format!("{}.npy", source.key));
-            let mut entry =
-                entry.map_err(|error| source.refuse(format!("no such array: {error}")))?;
-            if !stored {
-                let mut bytes = vec![];
-                entry.read_to_end(&mut bytes).map_err(fault)?;
-                return Ok((0, 0, bytes));
+        let kind = DataKind::of(path)?;
+        options.expect_for(kind)?;
+        let data = match kind {
+            DataKind::Npz => Self::npz(path, options)?,
+            DataKind::Npy => Self::npy(path, options)?,
+            DataKind::Idx => Self::idx(path, options)?,
+            DataKind::Cifar => Self::cifar(path, options)?,
+            DataKind::Images => Self::images(path, options)?,
+            DataKind::Table => {
+                return Err(fault(path, "a table is read at once: it cannot be streamed"));
             }
-            if entry.compression() != zip::CompressionMethod::Stored {
-                return Err(source.refuse(
-                    "compressed, so that samples cannot be read one by one: save the data with np.savez, or read all of it \
-                     at once",
-                ));
-            }
-            let (start, size) = (entry.data_start(), entry.size());
-            start
-                .map(|start| (start, size, vec![]))
-                .ok_or_else(|| source.refuse("cannot be found in the file"))
         };
-        let (begin, size, _) = entry(&sources.0, true)?;
-        let (_, _, labels) = entry(&sources.1, false)?;
-        let labels: Array<f64> =
-            npy::read(&labels[..]).map_err(|fault| sources.1.refuse(fault.problem))?;
-        let labels = class_indices(&labels).map_err(|fault| sources.1.refuse(fault.problem))?;
-        file.seek(SeekFrom::Start(begin)).map_err(fault)?;
-        let header = Header::read(&mut file).map_err(|fault| sources.0.refuse(fault.problem))?;
-        let start = file.stream_position().map_err(fault)?;
-        let stream = Self {
-            path: path.into(),
-            file: Mutex::new(file),
-            start,
-            header,
-            labels,
-            sources,
-            sha256,
-            layout: None,
-        };
-        stream.check(size.saturating_sub(start - begin))?;
-        Ok(stream)
+        data.of_first()?;
+        Ok(Self { rest: options.finish(data.rest)?, ..data })
     }
 
-    /// `size` is that of all samples, in bytes.
-    fn check(&self, size: u64) -> Result<()> {
-        let (x, axes) = (&self.sources.0, &self.header.shape);
-        if self.header.fortran && axes.len() > 1 {
-            return Err(x.refuse("in Fortran order: save it as np.ascontiguousarray(x)"));
-        }
-        // Everything else that can be wrong with a sample is wrong with the first.
-        let Some(samples) = axes.first().filter(|samples| **samples > 0) else {
-            return Err(x.refuse(format!("has shape {}: there is nothing in it", Shape(axes))));
+    fn npz(path: &Path, options: &DataOptions) -> Result<Self> {
+        let (x, y) = options.keys();
+        let (mut npz, file, sha256) = open(path)?;
+        let source = Source::new(&*file, x);
+        let (begin, size) = npz.place(x)?;
+        let (header, start) = Rows::header(path, begin, Header::read)?;
+        let size = size.saturating_sub(start - begin);
+        let rows = Rows::new(path, source.clone(), header, (start, 0, size))?;
+        let (labels, y_source) = match options.unlabelled {
+            true => (None, source.clone()),
+            false => (Some(npz.array(y)?), Source::new(file, y)),
         };
-        if *samples != self.labels.len() {
-            let (file, key) = (&x.file, &x.key);
-            return Err(self.sources.1.refuse(format!(
-                "{} labels for {samples} samples (`{key}` of {file} has shape {}); each sample needs one",
-                self.labels.len(),
-                Shape(axes)
-            )));
-        }
-        let row = self.header.row().map_err(|fault| x.refuse(fault.problem))?;
-        if (row as u64).checked_mul(*samples as u64) != Some(size) {
-            return Err(x.refuse(format!(
-                "{size} bytes are there, another number than shape {} needs",
-                Shape(axes)
-            )));
-        }
+        let data = of_rows(&rows, labels, (source, y_source), sha256)?;
+        let arrays: Vec<&str> = options.arrays.iter().map(String::as_str).collect();
+        let data = data.with_arrays_of(&mut npz, x, &arrays)?;
+        let rest = data.with_npz_groups(path, &options.groups)?;
+        Ok(Self { values: Values::Rows(rows), are_pixels: false, rest })
+    }
+
+    fn npy(path: &Path, options: &DataOptions) -> Result<Self> {
+        expect_plain(path)?;
+        let labels = options.npy_labels(path)?;
+        let (header, start) = Rows::header(path, 0, Header::read)?;
+        let source = Source::new(path.display().to_string(), "x");
+        let size = length(path)?.saturating_sub(start);
+        let rows = Rows::new(path, source.clone(), header, (start, 0, size))?;
+        let hash = Input::open(path, Sha256::new())?.finish()?;
+        let (labels, y_source, hash) = match labels {
+            Some(path) => {
+                let (labels, source, hash) = load::array(path, "y", hash)?;
+                (Some(labels), source, hash)
+            }
+            None => (None, source.clone(), hash),
+        };
+        let rest = of_rows(&rows, labels, (source, y_source), hex(hash))?;
+        Ok(Self { values: Values::Rows(rows), are_pixels: false, rest })
+    }
+
+    fn idx(path: &Path, options: &DataOptions) -> Result<Self> {
+        expect_plain(path)?;
+        let labels = options.idx_labels(path)?;
+        let (header, start) = Rows::header(path, 0, idx::header)?;
+        let are_pixels = header.dtype == "u1" && !options.raw_pixels;
+        let source = Source::new(path.display().to_string(), "images");
+        let size = length(path)?.saturating_sub(start);
+        let rows = Rows::new(path, source.clone(), header, (start, 0, size))?;
+        let hash = Input::open(path, Sha256::new())?.finish()?;
+        let (labels, y_source, hash) = match labels {
+            Some(path) => {
+                let (labels, _, source, hash) = idx::array(&path, "labels", hash)?;
+                (Some(labels), source, hash)
+            }
+            None => (None, source.clone(), hash),
+        };
+        let rest = of_rows(&rows, labels, (source, y_source), hex(hash))?;
+        Ok(Self { values: Values::Rows(rows), are_pixels, rest })
+    }
+
+    fn cifar(path: &Path, options: &DataOptions) -> Result<Self> {
+        expect_plain(path)?;
+        let cifar::Records { labels, lead, shape, hash } = cifar::scan(path)?;
+        let sources = cifar::sources(path);
+        let header =
+            Header { dtype: "u1".into(), big_endian: false, fortran: false, shape: shape.to_vec() };
+        let rows = Rows::new(path, sources.0.clone(), header, (0, lead, length(path)?))?;
+        let data = Dataset::without_values(&shape, labels, sources, hex(hash))?;
+        let rest = cifar::with_names(data, path)?;
+        Ok(Self { values: Values::Rows(rows), are_pixels: !options.raw_pixels, rest })
+    }
+
+    fn images(folder: &Path, options: &DataOptions) -> Result<Self> {
+        let images = Images::list(folder, options)?;
+        let rest = images.without_values(images.survey()?)?;
+        Ok(Self { values: Values::Images(images), are_pixels: false, rest })
+    }
+
+    /// Reads the first sample: everything that can be wrong with a type is wrong with it.
+    fn of_first(&self) -> Result<()> {
         self.read(&[0]).map(|_| ())
-    }
-
-    /// States how the samples are laid out: see [`Dataset::with_layout`].
-    #[must_use]
-    pub fn with_layout(self, layout: Layout) -> Self {
-        Self { layout: Some(layout), ..self }
     }
 
     /// How many samples; never 0.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.labels.len()
+        self.rest.len()
     }
 
     /// Always false.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.labels.is_empty()
+        self.rest.is_empty()
+    }
+
+    /// The shape of one sample, without the sample axis.
+    #[must_use]
+    pub fn shape(&self) -> &[usize] {
+        self.rest.shape()
     }
 
     /// Values per sample, as they are stored.
     #[must_use]
     pub fn features(&self) -> usize {
-        self.header.shape[1..].iter().product()
+        self.shape().iter().product()
     }
 
     /// The class index of each sample.
     #[must_use]
     pub fn labels(&self) -> &[usize] {
-        &self.labels
+        self.rest.labels()
     }
 
-    /// The file.
+    /// What the classes are called: see [`Dataset::class_names`].
+    #[must_use]
+    pub fn class_names(&self) -> &[String] {
+        self.rest.class_names()
+    }
+
+    /// The groups of samples that columns of the data make: see [`Dataset::groups`].
+    #[must_use]
+    pub fn groups(&self) -> &[Grouping] {
+        self.rest.groups()
+    }
+
+    /// What a reader must know of how the data was taken: see [`Dataset::notes`].
+    #[must_use]
+    pub fn notes(&self) -> &[Finding] {
+        self.rest.notes()
+    }
+
+    /// The file or folder.
     #[must_use]
     pub fn path(&self) -> &str {
-        &self.sources.0.file
+        self.rest.path()
     }
 
-    /// SHA-256 of the whole file, in lower-case hexadecimal.
+    /// As [`Dataset::sha256`].
     #[must_use]
     pub fn sha256(&self) -> &str {
-        &self.sha256
+        self.rest.sha256()
+    }
+
+    /// States how the samples are laid out: see [`Dataset::with_layout`].
+    #[must_use]
+    pub fn with_layout(self, layout: Layout) -> Self {
+        Self { rest: self.rest.with_layout(layout), ..self }
     }
 
     /// The samples with these indices, in this order.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::Data`] where the file ends too soon, or holds what is no number; [`Error::Parameter`] for an
-    /// index that is not there, or none.
+    /// [`Error::Io`]; [`Error::Data`] where a file ends too soon, is damaged, or holds what is no number;
+    /// [`Error::Parameter`] for an index that is not there, or none.
     pub fn read(&self, samples: &[usize]) -> Result<Dataset> {
         let total = self.len();
+        if samples.is_empty() {
+            return Err(Error::parameter("samples", "none", "expected at least one"));
+        }
         if let Some(beyond) = samples.iter().find(|sample| **sample >= total) {
             let expected = format!("expected less than the number of samples, {total}");
             return Err(Error::parameter("sample", beyond, expected));
         }
-        let refuse = |fault: Fault| self.sources.0.refuse(fault.problem);
-        let row = self.header.row().map_err(refuse)?;
         let mut values = Vec::with_capacity(samples.len() * self.features());
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        // Neighbours are read at once.
-        for run in samples.chunk_by(|a, b| a + 1 == *b) {
-            let at = self.start + run[0] as u64 * row as u64;
-            let from = file.seek(SeekFrom::Start(at));
-            from.map_err(|source| Error::Io { path: self.path.clone(), source })?;
-            let bytes = (&mut *file).take(run.len() as u64 * row as u64);
-            let part = self.header.of_rows(run.len());
-            values.extend(
-                part.values::<f32>(&mut BufReader::with_capacity(1 << 16, bytes))
-                    .map_err(refuse)?,
-            );
+        match &self.values {
+            Values::Rows(rows) => rows.read(samples, &mut values)?,
+            Values::Images(images) => images.read(samples, &mut values)?,
         }
-        let labels = samples.iter().map(|&sample| self.labels[sample]).collect();
-        let mut axes = self.header.shape.clone();
-        axes[0] = samples.len();
-        let data =
-            Dataset::assemble(&axes, values, labels, self.sources.clone(), self.sha256.clone())?;
-        let data = data.with_ids(samples.to_vec());
-        Ok(match self.layout {
-            Some(layout) => data.with_layout(layout),
-            None => data,
-        })
+        let data = self.rest.at(samples, values);
+        Ok(if self.are_pixels { data.with_pixels_scaled() } else { data })
     }
 }
 
-fn digest(file: &mut File) -> io::Result<String> {
-    let mut hash = Sha256::new();
-    let mut block = vec![0; 1 << 16];
-    loop {
-        let length = fill(file, &mut block)?;
-        if length == 0 {
-            return Ok(hex(hash));
-        }
-        hash.update(&block[..length]);
+/// All but the values; without labels, all of them are 0.
+fn of_rows(
+    rows: &Rows,
+    labels: Option<Array<f64>>,
+    sources: (Source, Source),
+    sha256: String,
+) -> Result<Dataset> {
+    let axes = rows.axes();
+    let labels = match labels {
+        Some(labels) => class_indices(&labels).map_err(|fault| sources.1.refuse(fault.problem))?,
+        None => vec![0; axes.first().copied().unwrap_or_default()],
+    };
+    Dataset::without_values(axes, labels, sources, sha256)
+}
+
+/// Refuses what gzip made.
+fn expect_plain(path: &Path) -> Result<()> {
+    let first = std::fs::File::open(path).and_then(|mut file| {
+        let mut first = [0; 2];
+        fill(&mut file, &mut first).map(|_| first)
+    });
+    match first.map_err(|source| Error::Io { path: path.into(), source })? {
+        [0x1f, 0x8b] => Err(fault(
+            path,
+            "compressed, so that samples cannot be read one by one: decompress it, or read all of it at once",
+        )),
+        _ => Ok(()),
     }
+}
+
+fn length(path: &Path) -> Result<u64> {
+    let about = path.metadata().map_err(|source| Error::Io { path: path.into(), source })?;
+    Ok(about.len())
+}
+
+fn fault(path: &Path, problem: &str) -> Error {
+    Error::Data { file: path.display().to_string(), problem: problem.into(), source: None }
 }

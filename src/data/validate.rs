@@ -50,6 +50,17 @@ impl Dataset {
         Bounds::PerFeature(pairs)
     }
 
+    /// The same, of the samples in the shape that a model takes.
+    ///
+    /// # Errors
+    /// As [`reshaped_for`](Self::reshaped_for).
+    pub fn feature_bounds_for(&self, shape: &[usize]) -> Result<Bounds> {
+        if self.shape() == shape {
+            return Ok(self.feature_bounds());
+        }
+        Ok(self.clone().reshaped_for(shape)?.feature_bounds())
+    }
+
     fn bad_value(
         &self,
         sample: usize,

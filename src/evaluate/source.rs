@@ -41,7 +41,7 @@ impl<'a> Source<'a> {
             Self::Memory(data) => data.into(),
             Self::File(stream) => {
                 let (path, sha256) = (stream.path().into(), stream.sha256().into());
-                DataInfo { path, sha256, class_names: vec![] }
+                DataInfo { path, sha256, class_names: stream.class_names().to_vec() }
             }
         }
     }
@@ -50,7 +50,7 @@ impl<'a> Source<'a> {
     pub(super) fn groups(self) -> &'a [Grouping] {
         match self {
             Self::Memory(data) => data.groups(),
-            Self::File(_) => &[],
+            Self::File(stream) => stream.groups(),
         }
     }
 
