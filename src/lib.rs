@@ -41,6 +41,7 @@ pub mod objective;
 mod parameters;
 pub mod picture;
 pub mod preflight;
+mod progress;
 pub mod report;
 mod rng;
 mod ssim;

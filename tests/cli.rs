@@ -8,6 +8,7 @@ use std::process::{Command, Output};
 
 use common::example;
 use common::fixture::Fixture;
+use common::write_stored;
 use ironbound::report::Report;
 use ironbound::{
     Classifier, Dataset, Model, Norm, NpzArray, NpzValues, Severity, Spacing, Threat, write_npz,
@@ -643,6 +644,21 @@ fn objectives_need_no_labels() {
     assert!(refused(&["--objective", "above:value=x"]).contains("above:value"));
     assert!(refused(&["--objective", "above:output=3"]).contains("1 output value"));
     assert!(refused(&["--objective", "moved", "--outputs", "z"]).contains("`z`"));
+    // Streamed: the same, from the same samples as np.savez writes them.
+    let stored = folder.path().join("stored.npz");
+    let values = |out: &mut dyn std::io::Write| {
+        let bytes = [0.5_f32, 0.5, 0.4, 0.3].map(f32::to_le_bytes).concat();
+        out.write_all(&bytes).unwrap();
+    };
+    write_stored(&stored, ("<f4", &[2, 2]), values, &[]);
+    let alone = |data: &str, more: &[&str]| {
+        let args = [&model, "--data", data, "--objective", "moved:by=0.2", "--eps", "0.09,0.1001"];
+        let output = evaluate(&[&args[..], &["--attack", "pgd:loss=margin"], more].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).unwrap();
+        text[text.find("norm").unwrap()..].to_owned()
+    };
+    assert_eq!(alone(stored.to_str().unwrap(), &["--stream"]), alone(data, &[]));
     // Without an objective the data need labels, and an objective has no classes.
     assert!(refused(&[]).contains('y'));
     let output = evaluate(&["--outputs", "logits"]);
@@ -692,6 +708,31 @@ fn the_same_data_in_any_kind_of_file_give_the_same_report() {
     let report = results(&["--data", &table], folder.path());
     let threat = report.worst_case[0].threat.as_ref().unwrap();
     assert_eq!(threat.bounds, data.feature_bounds());
+
+    // The other examples take it as well.
+    let example = |name: &str, args: &[&str]| {
+        let mut command = Command::new(example::binary(name));
+        let output = command.current_dir(env!("CARGO_MANIFEST_DIR")).args(args).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let settings = ["--data", &*table, "--eps", "0.2", "--attack", "fgsm"];
+    let transfers = |more: &[&str]| {
+        let (code, text) = example("transfers", &[&[MODEL, MODEL][..], &settings, more].concat());
+        assert_eq!(code, Some(0));
+        text
+    };
+    assert_eq!(transfers(&[]), transfers(&["--bounds", "data"]));
+    assert_ne!(transfers(&[]), transfers(&["--bounds", "0,1"]));
+    let audit = |bounds: &[&str]| example("audit", &[&[MODEL][..], bounds].concat()).0;
+    assert_eq!(audit(&["--data", &table, "--bounds", "data"]), Some(0));
+    assert_eq!(audit(&["--bounds", "data"]), Some(2));
+    let points = path("points.npz");
+    let report = results(&["--data", &images, "--save-adversarial", &points], folder.path());
+    assert!(report.attacks.iter().any(|row| !row.broken.is_empty()), "nothing to show");
+    let (json, page) = (path("report.json"), path("gallery.html"));
+    let gallery = [&*json, "--adversarial", &points, "--data", &images, "--html", &page];
+    assert_eq!(example("gallery", &gallery).0, Some(0));
+    assert!(std::fs::read_to_string(&page).unwrap().contains("<img"));
 
     let message = failure(&[MODEL, "--data", &images, "--label", "digit"], 2);
     assert_eq!(message, "`label` is given: the data are of the kind IDX, this is for table");

@@ -7,7 +7,8 @@ use std::path::Path;
 use std::process::Command;
 
 use common::example;
-use ironbound::Report;
+use common::fixture::Fixture;
+use ironbound::{Bounds, Report};
 
 const ASSETS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/assets");
 
@@ -105,6 +106,52 @@ fn every_model_meets_every_data_set() {
     let board = std::fs::read_to_string(&markdown).unwrap();
     assert_eq!(board.matches("## Robustness on ").count(), 2);
     assert_eq!(board.matches("| `int8` |").count(), 2, "{board}");
+}
+
+/// Data of any kind; those of a table are bounded by its columns, unless the file says otherwise.
+#[test]
+fn data_of_other_kinds_are_read_as_evaluate_reads_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let model = Fixture::linear("N", &[1.0, -1.0, 0.5, 0.25, -2.0, 2.0], "Identity");
+    std::fs::write(at("linear.onnx"), model.bytes()).unwrap();
+    std::fs::write(at("table.csv"), "id,a,b,c,kind\n7,1,0,3,cat\n8,2,5,1,dog\n9,0,1,4,dog\n")
+        .unwrap();
+    let text = r#"
+attacks = ["fgsm"]
+threats = [{ norm = "linf", eps = [0.5] }]
+models = [{ path = "linear.onnx" }]
+
+[[data]]
+path = "table.csv"
+drop = ["id"]
+groups = ["id"]
+
+[[data]]
+name = "bounded"
+path = "table.csv"
+label = "4"
+drop = ["0"]
+bounds = [-1, 9]
+"#;
+    std::fs::write(at("suite.toml"), text).unwrap();
+    let reports = at("reports");
+    let flags = ["suite.toml", "--quiet", "--reports", reports.to_str().unwrap()];
+    let (code, _, errors) = run("suite", folder.path(), &flags);
+    assert_eq!((code, &*errors), (0, ""));
+    let bounds = |name: &str| {
+        let report = read(&reports.join(name).join("linear.json"));
+        let groups = report.worst_case[0].groups.len();
+        (report.worst_case[0].threat.as_ref().unwrap().bounds.clone(), groups)
+    };
+    let columns = vec![(0.0, 2.0), (0.0, 5.0), (1.0, 4.0)];
+    assert_eq!(bounds("table"), (Bounds::PerFeature(columns), 1));
+    assert_eq!(bounds("bounded"), (Bounds::Uniform(-1.0, 9.0), 0));
+    // Through `evaluate`, with nothing else.
+    let (code, shown, errors) = run("evaluate", folder.path(), &["--suite", "suite.toml"]);
+    assert_eq!((code, &*errors), (0, ""));
+    assert_eq!(shown, run("suite", folder.path(), &["suite.toml"]).1);
+    assert_eq!(run("evaluate", folder.path(), &["--suite", "suite.toml", "--limit", "2"]).0, 2);
 }
 
 #[test]

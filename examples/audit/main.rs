@@ -12,9 +12,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use ironbound::{Audit, Error, Model, Norm, Preflight, Result, Threat};
+use ironbound::{Audit, Classifier, Error, Model, Norm, Preflight, Result, Threat};
 
-use loading::Loading;
+use loading::{Limits, Loading};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -45,8 +45,13 @@ struct Args {
     data: Option<PathBuf>,
     #[command(flatten)]
     loading: Loading,
-    /// The smallest and largest value of the data, which it is checked against, or none
-    #[arg(long, value_name = "LO,HI|none", default_value = "none", allow_hyphen_values = true)]
+    /// The smallest and largest value of the data, which it is checked against, data for those of each feature, or none
+    #[arg(
+        long,
+        value_name = "LO,HI|data|none",
+        default_value = "none",
+        allow_hyphen_values = true
+    )]
     bounds: String,
     /// How many samples to look at, at the most
     #[arg(long, value_name = "N", default_value_t = Preflight::SAMPLES)]
@@ -71,13 +76,21 @@ fn run(args: &Args) -> Result<u8> {
     if let Some(path) = &args.json {
         shell::expect_folder(path)?;
     }
-    let (bounds, options) = (loading::bounds(&args.bounds)?, args.loading.reading.options()?);
+    let (limits, options) = (Limits::read(&args.bounds)?, args.loading.reading.options()?);
     if let Some(path) = &args.data {
         // A missing data file is told at once, not after minutes of loading a model.
         std::fs::metadata(path).map_err(|source| Error::Io { path: path.clone(), source })?;
     }
     let model = Model::load_with(&args.model, &args.loading.model()?)?;
     let data = args.data.as_ref().map(|path| loading::read(path, &options, &model)).transpose()?;
+    let bounds = match (&data, limits) {
+        (Some(data), limits) => limits.of(data, &model.info().shape)?,
+        (None, Limits::Given(bounds)) => bounds,
+        (None, Limits::OfData) => {
+            let expected = "expected --data, whose features have them";
+            return Err(loading::fault("bounds", "data", expected));
+        }
+    };
     let preflight = match &data {
         Some(data) => Preflight::new(&model, data),
         None => Preflight::without_data(&model),

@@ -96,8 +96,7 @@ impl Limits {
     pub(crate) fn of(&self, data: &Dataset, shape: &[usize]) -> Result<Bounds> {
         match self {
             Self::Given(bounds) => Ok(bounds.clone()),
-            Self::OfData if data.shape() == shape => Ok(data.feature_bounds()),
-            Self::OfData => Ok(data.clone().reshaped_for(shape)?.feature_bounds()),
+            Self::OfData => data.feature_bounds_for(shape),
         }
     }
 }

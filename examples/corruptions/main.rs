@@ -4,6 +4,8 @@
 mod interrupt;
 #[path = "../common/loading.rs"]
 mod loading;
+#[path = "../common/progress.rs"]
+mod progress;
 #[path = "../common/shell.rs"]
 mod shell;
 
@@ -17,6 +19,7 @@ use ironbound::report::CorruptionReport;
 use ironbound::{Corruptions, Error, Model, Result};
 
 use loading::Loading;
+use progress::Progress;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -114,7 +117,10 @@ fn run(args: &Args) -> Result<u8> {
     std::fs::metadata(&args.data).map_err(unread(&args.data))?;
     let model = Model::load_with(&args.model, &args.loading.model()?)?;
     let data = loading::read(&args.data, &options, &model)?.subset(0, args.limit)?;
+    let progress = Progress::new(args.quiet);
+    let counter = progress.counter("samples");
     let mut sweep = Corruptions::new(&model, &data)
+        .progress(&counter)
         .bounds(bounds)
         .parameters(parameters)
         .seed(args.seed)

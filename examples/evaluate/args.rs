@@ -28,6 +28,8 @@ Examples:
       a table: features keep within the smallest and largest value of their column; is one sex easier to attack?
   evaluate regression.onnx --data test.npz --eps 0.02 --objective moved:by=0.5
       no classifier: can the output be moved by 0.5? test.npz holds `x` alone
+  evaluate --suite suite.toml
+      several models and data sets under the same attacks, from one file
   evaluate model.onnx --data test.npz --eps 0.1 --fail-under 0.8 --json report.json --quiet
       a gate for CI: exit code 1 when fewer than 80 % of the samples stay right
 
@@ -68,6 +70,9 @@ pub(crate) struct Args {
     /// The smallest and largest value of the data, data for those of each feature, or none [default: 0,1, of a table data]
     #[arg(long, value_name = "LO,HI|data|none", allow_hyphen_values = true)]
     pub(crate) bounds: Option<String>,
+    /// Run this suite file instead, as the example `suite` does, which has flags for it
+    #[arg(long, value_name = "SUITE.toml", exclusive = true)]
+    pub(crate) suite: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) features: Flags,
     #[command(flatten)]
@@ -84,8 +89,9 @@ pub(crate) struct Args {
     /// The outputs or inner tensors that the objective counts through, one after the other [default: the first output]
     #[arg(long, value_name = "NAME,NAME", value_delimiter = ',', requires = "objective")]
     pub(crate) outputs: Vec<String>,
-    /// Read the samples block by block, so that the file may be larger than memory: one that np.savez wrote, not compressed
-    #[arg(long, requires = "data", conflicts_with_all = ["objective", "save_adversarial"])]
+    /// Read the samples block by block, so that they may be larger than memory: a folder of images, or a file that is not
+    /// compressed (npz, npy, IDX, CIFAR)
+    #[arg(long, requires = "data", conflicts_with = "save_adversarial")]
     pub(crate) stream: bool,
     /// Take the samples in random order and stop once the 95 % interval of no worst case is wider than P: a share such as 0.1,
     /// or a percentage such as 10%

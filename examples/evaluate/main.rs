@@ -13,6 +13,7 @@ mod gates;
 mod interrupt;
 #[path = "../common/loading.rs"]
 mod loading;
+#[path = "../common/progress.rs"]
 mod progress;
 #[path = "../common/reports.rs"]
 mod reports;
@@ -21,8 +22,10 @@ mod request;
 mod share;
 #[path = "../common/shell.rs"]
 mod shell;
+#[path = "../common/suites.rs"]
+mod suites;
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -34,6 +37,7 @@ use ironbound::report::{Comparison, Report, save_adversarial};
 use args::Args;
 use progress::Progress;
 use request::Request;
+use suites::SuiteArgs;
 
 fn main() -> ExitCode {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("off")).init();
@@ -41,11 +45,14 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<u8> {
+    if let Some(suite) = &args.suite {
+        return suites::run(suite, &SuiteArgs::default());
+    }
     let request = Request::new(args)?;
     let (model, data) = request.load()?;
     let surrogate = request.surrogate()?;
     let cancel = interrupt::stop_on_interrupt();
-    let progress = Progress::new(!args.quiet && std::io::stderr().is_terminal());
+    let progress = Progress::new(args.quiet);
     let mut evaluation = data
         .evaluation(&*model)
         .seed(args.seed)

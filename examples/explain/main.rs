@@ -10,6 +10,8 @@ mod interrupt;
 #[path = "../common/loading.rs"]
 mod loading;
 mod pictures;
+#[path = "../common/progress.rs"]
+mod progress;
 #[path = "../common/shell.rs"]
 mod shell;
 
@@ -25,6 +27,7 @@ use ironbound::{
 
 use args::Args;
 use loading::Limits;
+use progress::Progress;
 
 fn main() -> ExitCode {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("off")).init();
@@ -46,7 +49,9 @@ fn run(args: &Args) -> Result<u8> {
     let cancel = interrupt::stop_on_interrupt();
     let explain = Explain::new(&model, &data).samples(samples).method(method);
     let explain = explain.focus(focus).score(score).seed(args.seed).cancel(cancel.clone());
-    let found = explain.run()?;
+    let progress = Progress::new(args.quiet);
+    let counter = progress.counter("samples");
+    let found = explain.progress(&counter).run()?;
     let mut text = found.to_text();
     if !attacks.is_empty() {
         text += &used(args, (&model, &data), threat, attacks, cancel)?;
@@ -84,7 +89,8 @@ fn used(
 ) -> Result<String> {
     let run = Evaluation::new(model, data).range(0, args.limit).seed(args.seed).threat(threat);
     let run = attacks.into_iter().fold(run, Evaluation::attack);
-    let results = run.preflight(false).cancel(cancel).run()?;
+    let progress = Progress::new(args.quiet);
+    let results = run.preflight(false).observer(&progress).cancel(cancel).run()?;
     if results.partial {
         return Err(Error::Cancelled);
     }

@@ -1,5 +1,7 @@
 //! Pictures of what broke a model, from the files of a run. See `--help`.
 
+#[path = "../common/reading.rs"]
+mod reading;
 #[path = "../common/reports.rs"]
 mod reports;
 #[path = "../common/shell.rs"]
@@ -10,7 +12,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use ironbound::report::{Gallery, Series, save_text};
-use ironbound::{AdversarialPoints, Dataset, Error, Layout, Result};
+use ironbound::{AdversarialPoints, DataOptions, Dataset, Error, Result};
+
+use reading::Reading;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -42,15 +46,11 @@ struct Args {
     /// The points, from `evaluate --save-adversarial`
     #[arg(long, value_name = "POINTS.npz")]
     adversarial: PathBuf,
-    /// The data file
-    #[arg(long, value_name = "DATA.npz")]
+    /// The data, with the flags of the first run
+    #[arg(long, value_name = "DATA")]
     data: PathBuf,
-    /// The array of the data file that holds the samples
-    #[arg(long, value_name = "X", default_value = "x")]
-    key: String,
-    /// How the data's images lie, where their shape does not tell: nchw or nhwc
-    #[arg(long, value_name = "LAYOUT")]
-    layout: Option<Layout>,
+    #[command(flatten)]
+    reading: Reading,
     /// Write one HTML page to this file
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
@@ -72,11 +72,10 @@ fn run(args: &Args) -> Result<u8> {
     }
     let report = reports::read(&args.report)?;
     let points = AdversarialPoints::load(&args.adversarial)?;
-    let data = Dataset::npz_without_labels(&args.data, &args.key, &[])?;
-    let data = match args.layout {
-        Some(layout) => data.with_layout(layout),
-        None => data,
-    };
+    let unlabelled = report.model.loading()?.1.is_some();
+    let sample_shape = Some(points.shape.clone());
+    let options = DataOptions { unlabelled, sample_shape, ..args.reading.options()? };
+    let data = Dataset::open(&args.data, &options)?;
     let gallery = Gallery::stored(&report, &points, &data, args.most)?;
     args.html.as_ref().map_or(Ok(()), |path| save_text(path, &gallery.to_html(&report)))?;
     if let Some(folder) = &args.folder {

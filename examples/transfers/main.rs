@@ -6,6 +6,8 @@ mod attacking;
 mod interrupt;
 #[path = "../common/loading.rs"]
 mod loading;
+#[path = "../common/progress.rs"]
+mod progress;
 #[path = "../common/shell.rs"]
 mod shell;
 
@@ -16,9 +18,12 @@ use std::process::ExitCode;
 use clap::Parser;
 use ironbound::attack::AttackSpec;
 use ironbound::report::Transfers;
-use ironbound::{Cancel, Classifier, Dataset, Error, Evaluation, Model, Result, Results, Threat};
+use ironbound::{
+    Bounds, Cancel, Classifier, Dataset, Error, Evaluation, Model, Result, Results, Threat,
+};
 
-use loading::Loading;
+use loading::{Limits, Loading};
+use progress::Progress;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -65,9 +70,9 @@ struct Args {
     /// An attack with parameters; repeat it for more
     #[arg(long, value_name = "NAME[:K=V,...]", default_value = "pgd")]
     attack: Vec<String>,
-    /// The smallest and largest value of the data, or none
-    #[arg(long, value_name = "LO,HI|none", default_value = "0,1", allow_hyphen_values = true)]
-    bounds: String,
+    /// The smallest and largest value of the data, data for those of each feature, or none [default: 0,1, of a table data]
+    #[arg(long, value_name = "LO,HI|data|none", allow_hyphen_values = true)]
+    bounds: Option<String>,
     /// How many samples to attack [default: all]
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
@@ -89,6 +94,7 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<u8> {
     args.json.iter().try_for_each(|path| shell::expect_folder(path))?;
+    let limits = Limits::or_usual(args.bounds.as_deref(), Some(&args.data))?;
     let (threats, attacks, options) =
         (threats(args)?, attacking::attacks(&args.attack)?, args.loading.model()?);
     let reading = args.loading.reading.options()?;
@@ -99,6 +105,9 @@ fn run(args: &Args) -> Result<u8> {
     let models: Vec<Model> =
         args.models.iter().map(|path| Model::load_with(path, &options)).collect::<Result<_>>()?;
     let data = loading::read(&args.data, &reading, &models[0])?;
+    let bounds = limits.of(&data, &models[0].info().shape)?;
+    let threats: Vec<Threat> =
+        threats.into_iter().map(|threat| threat.with_bounds(bounds.clone())).collect();
     let cancel = interrupt::stop_on_interrupt();
     let evaluate = |model: &Model| evaluate(args, (model, &data), &threats, &attacks, &cancel);
     let results: Vec<Results> = models.iter().map(evaluate).collect::<Result<_>>()?;
@@ -114,7 +123,7 @@ fn run(args: &Args) -> Result<u8> {
 }
 
 fn threats(args: &Args) -> Result<Vec<Threat>> {
-    let bounds = loading::bounds(&args.bounds)?;
+    let bounds = Bounds::default();
     args.eps.iter().map(|eps| attacking::threat(&args.norm, eps, &bounds)).collect()
 }
 
@@ -128,6 +137,8 @@ fn evaluate(
     let run = Evaluation::new(model, data).range(0, args.limit).seed(args.seed).preflight(false);
     let run = threats.iter().cloned().fold(run, Evaluation::threat);
     let run = attacks.iter().cloned().fold(run, Evaluation::attack);
-    let results = run.cancel(cancel.clone()).run()?;
+    let progress = Progress::new(args.quiet);
+    progress.say(&model.info().path);
+    let results = run.observer(&progress).cancel(cancel.clone()).run()?;
     if results.partial { Err(Error::Cancelled) } else { Ok(results) }
 }

@@ -1,5 +1,7 @@
 //! How a classifier does on corrupted images.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use rayon::prelude::*;
 
 use super::judge::Judge;
@@ -10,6 +12,7 @@ use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::goal::argmax;
 use crate::model::{Classifier, ModelInfo};
+use crate::progress::Progress;
 use crate::rng;
 use crate::threat::Bounds;
 
@@ -27,6 +30,7 @@ pub struct Corruptions<'a> {
     bounds: Bounds,
     seed: u64,
     cancel: Cancel,
+    progress: Progress<'a>,
 }
 
 /// What [`Corruptions`] found.
@@ -64,6 +68,7 @@ impl<'a> Corruptions<'a> {
             bounds: Bounds::default(),
             seed: 0,
             cancel: Cancel::default(),
+            progress: Progress::default(),
         }
     }
 
@@ -103,6 +108,12 @@ impl<'a> Corruptions<'a> {
         Self { cancel, ..self }
     }
 
+    /// Tells how far it is: the steps that are done, and how many there are; from any thread, in any order.
+    #[must_use]
+    pub fn progress(self, told: &'a (dyn Fn(usize, usize) + Sync)) -> Self {
+        Self { progress: Progress::new(told), ..self }
+    }
+
     /// Runs it.
     ///
     /// # Errors
@@ -127,10 +138,15 @@ impl<'a> Corruptions<'a> {
     fn count(&self, model: &dyn Classifier, data: &Dataset) -> Result<CorruptionResults> {
         let canvas = Canvas::new(data.shape(), &self.bounds, self.parameters)?;
         let judge = Judge { model };
+        let done = AtomicUsize::new(0);
         // One list per sample: without a corruption, then kind by kind, severity by severity.
         let wrong: Vec<Result<Vec<bool>>> = (0..data.len())
             .into_par_iter()
-            .map(|index| self.sample(judge, data, index, &canvas))
+            .map(|index| {
+                let wrong = self.sample(judge, data, index, &canvas);
+                self.progress.tell(1 + done.fetch_add(1, Ordering::Relaxed), data.len());
+                wrong
+            })
             .collect();
         let mut counts = vec![0; 1 + self.kinds.len() * self.severities.len()];
         for sample in wrong {

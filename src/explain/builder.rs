@@ -8,6 +8,7 @@ use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::goal::{Aim, argmax};
 use crate::model::{Batch, Classifier, expect_len};
+use crate::progress::Progress;
 use crate::threat::Bounds;
 
 /// Explains samples of a data set.
@@ -24,6 +25,7 @@ pub struct Explain<'a> {
     score: ScoreKind,
     seed: u64,
     cancel: Cancel,
+    progress: Progress<'a>,
 }
 
 impl<'a> Explain<'a> {
@@ -41,6 +43,7 @@ impl<'a> Explain<'a> {
             score,
             seed: 0,
             cancel: Cancel::default(),
+            progress: Progress::default(),
         }
     }
 
@@ -80,6 +83,12 @@ impl<'a> Explain<'a> {
         Self { cancel, ..self }
     }
 
+    /// Tells how far it is: the steps that are done, and how many there are; from any thread, in any order.
+    #[must_use]
+    pub fn progress(self, told: &'a (dyn Fn(usize, usize) + Sync)) -> Self {
+        Self { progress: Progress::new(told), ..self }
+    }
+
     /// Explains.
     ///
     /// # Errors
@@ -107,7 +116,12 @@ impl<'a> Explain<'a> {
             None => (0..data.len()).collect(),
             Some(ids) => ids.iter().map(|id| place(data, *id)).collect::<Result<_>>()?,
         };
-        let explanations = places.into_iter().map(|place| self.one(data, place));
+        let total = places.len();
+        let explanations = places.into_iter().enumerate().map(|(at, place)| {
+            let explanation = self.one(data, place);
+            self.progress.tell(at + 1, total);
+            explanation
+        });
         Ok(Explanations {
             model: self.model.info().clone(),
             data: data.into(),

@@ -38,16 +38,11 @@ pub(super) struct File {
 pub(super) struct ThreatEntry {
     pub(super) norm: Norm,
     pub(super) eps: Vec<Eps>,
-    #[serde(default = "unit")]
-    pub(super) bounds: (f32, f32),
+    pub(super) bounds: Option<(f32, f32)>,
     #[serde(default)]
     pub(super) goal: Goal,
     #[serde(default)]
     pub(super) domain: Domain,
-}
-
-fn unit() -> (f32, f32) {
-    (0.0, 1.0)
 }
 
 /// A data set.
@@ -56,13 +51,33 @@ fn unit() -> (f32, f32) {
 pub(super) struct DataEntry {
     pub(super) name: Option<String>,
     pub(super) path: Spanned<PathBuf>,
-    #[serde(default = "keys")]
-    pub(super) keys: (String, String),
+    pub(super) bounds: Option<BoundsEntry>,
+    pub(super) keys: Option<(String, String)>,
+    pub(super) labels: Option<PathBuf>,
+    pub(super) label: Option<String>,
+    #[serde(default)]
+    pub(super) drop: Vec<String>,
+    #[serde(default)]
+    pub(super) groups: Vec<String>,
+    pub(super) class_names: Option<PathBuf>,
+    #[serde(default)]
+    pub(super) raw_pixels: bool,
+    pub(super) resize: Option<u32>,
     pub(super) layout: Option<Layout>,
 }
 
-fn keys() -> (String, String) {
-    ("x".into(), "y".into())
+/// `[0, 1]` or `"data"`.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "`bounds`: expected two numbers, such as [0, 1], or \"data\"")]
+pub(super) enum BoundsEntry {
+    Given(f32, f32),
+    Word(BoundsWord),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum BoundsWord {
+    Data,
 }
 
 /// A model.

@@ -6,9 +6,10 @@ use std::str::FromStr;
 
 use toml::Spanned;
 
-use super::file::{DataEntry, File, ModelEntry, ThreatEntry};
-use super::plan::{Reference, Suite, SuiteData, SuiteModel};
+use super::file::{BoundsEntry, BoundsWord, DataEntry, File, ModelEntry, ThreatEntry};
+use super::plan::{Reference, Suite, SuiteBounds, SuiteData, SuiteModel};
 use crate::attack::{AnyAttack, AttackSpec};
+use crate::data::{DataKind, DataOptions};
 use crate::error::{Error, Result};
 use crate::report::GateSpec;
 use crate::threat::{Bounds, Threat};
@@ -62,12 +63,13 @@ impl Source<'_> {
         let File { seed, offset, limit, attacks, gates, threats, data, models } = entries;
         let attacks: Vec<AttackSpec> = self.all(&attacks)?;
         let gates = self.all(&gates)?;
+        let are_bounded = threats.iter().any(|threat| threat.bounds.is_some());
         let threats: Vec<Threat> = threats.into_iter().flat_map(threats_of).collect();
         if attacks.is_empty() != threats.is_empty() {
             return Err(self.whole("`threats` and `attacks` go together: one of them is empty"));
         }
         let data: Vec<SuiteData> =
-            data.into_iter().map(|entry| self.data(entry)).collect::<Result<_>>()?;
+            data.into_iter().map(|entry| self.data(entry, are_bounded)).collect::<Result<_>>()?;
         let mut suite = Suite { seed, offset, limit, threats, attacks, data, models: vec![] };
         for entry in models {
             let model = self.model(entry, &gates, &suite.models)?;
@@ -106,10 +108,34 @@ impl Source<'_> {
         texts.iter().map(one).collect()
     }
 
-    fn data(&self, entry: DataEntry) -> Result<SuiteData> {
-        let DataEntry { name, path, keys, layout } = entry;
-        let name = self.name(name, &path)?;
-        Ok(SuiteData { name, path: self.folder.join(path.into_inner()), keys, layout })
+    /// `are_bounded`: whether a threat says what the bounds are.
+    fn data(&self, entry: DataEntry, are_bounded: bool) -> Result<SuiteData> {
+        let name = self.name(entry.name, &entry.path)?;
+        let path = self.folder.join(entry.path.into_inner());
+        let bounds = match entry.bounds {
+            Some(BoundsEntry::Given(lower, upper)) => {
+                let bounds = Bounds::Uniform(lower, upper);
+                bounds.validate(0).map_err(|error| self.whole(&error.to_string()))?;
+                SuiteBounds::Given(bounds)
+            }
+            Some(BoundsEntry::Word(BoundsWord::Data)) => SuiteBounds::OfData,
+            None if !are_bounded && DataKind::is_table(&path) => SuiteBounds::OfData,
+            None => SuiteBounds::OfThreats,
+        };
+        let inside = |path: PathBuf| self.folder.join(path);
+        let options = DataOptions {
+            keys: entry.keys,
+            labels: entry.labels.map(inside),
+            label: entry.label,
+            drop: entry.drop,
+            groups: entry.groups,
+            class_names: entry.class_names.map(inside),
+            raw_pixels: entry.raw_pixels,
+            resize: entry.resize,
+            layout: entry.layout,
+            ..DataOptions::default()
+        };
+        Ok(SuiteData { name, path, options, bounds })
     }
 
     fn model(
@@ -168,10 +194,11 @@ impl Source<'_> {
 }
 
 fn threats_of(entry: ThreatEntry) -> impl Iterator<Item = Threat> {
-    let ThreatEntry { norm, eps, bounds: (lower, upper), goal, domain } = entry;
+    let ThreatEntry { norm, eps, bounds, goal, domain } = entry;
+    let bounds = bounds.map_or(Bounds::default(), |(lower, upper)| Bounds::Uniform(lower, upper));
     eps.into_iter().map(move |eps| Threat {
         budget: eps.0,
-        bounds: Bounds::Uniform(lower, upper),
+        bounds: bounds.clone(),
         goal: goal.clone(),
         domain: domain.clone(),
         ..Threat::new(norm, 0.0)

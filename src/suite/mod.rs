@@ -6,4 +6,4 @@ mod plan;
 #[cfg(test)]
 mod tests;
 
-pub use plan::{Reference, Suite, SuiteData, SuiteModel};
+pub use plan::{Reference, Suite, SuiteBounds, SuiteData, SuiteModel};

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use crate::attack::AttackSpec;
-use crate::data::{Dataset, Layout};
+use crate::data::{DataOptions, Dataset};
 use crate::error::Result;
 use crate::evaluate::Evaluation;
 use crate::model::{Classifier, Model, ModelOptions};
 use crate::report::GateSpec;
-use crate::threat::Threat;
+use crate::threat::{Bounds, Threat};
 
 /// Models, data sets, threats, attacks and gates: every model is to be evaluated on every data set, under the same threats and
 /// attacks.
@@ -61,12 +61,23 @@ pub struct Suite {
 pub struct SuiteData {
     /// Its name, fit for a folder.
     pub name: String,
-    /// The npz file.
+    /// The file or folder: see [`Dataset::open`].
     pub path: PathBuf,
-    /// The arrays with the samples and their classes.
-    pub keys: (String, String),
-    /// How images lie, where their shape does not tell.
-    pub layout: Option<Layout>,
+    /// How it is read.
+    pub options: DataOptions,
+    /// Within which values its samples stay.
+    pub bounds: SuiteBounds,
+}
+
+/// Within which values the samples of a data set stay.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SuiteBounds {
+    /// Those that the threats say: 0 to 1, if they do not.
+    OfThreats,
+    /// From the smallest to the largest value of each feature.
+    OfData,
+    /// These.
+    Given(Bounds),
 }
 
 /// A model of a suite.
@@ -96,12 +107,29 @@ pub enum Reference {
 }
 
 impl Suite {
-    /// The evaluation of a model on data: the suite's threats, attacks, seed and samples.
-    #[must_use]
-    pub fn evaluation<'a>(&self, model: &'a Model, data: &'a Dataset) -> Evaluation<'a> {
+    /// The evaluation of a model on one of the data sets, which was [read](SuiteData::read): the suite's threats, attacks, seed
+    /// and samples.
+    ///
+    /// # Errors
+    /// Those of [`Dataset::feature_bounds_for`], where bounds are those of the data.
+    pub fn evaluation<'a>(
+        &self,
+        model: &'a Model,
+        of: &SuiteData,
+        data: &'a Dataset,
+    ) -> Result<Evaluation<'a>> {
+        let bounds = match &of.bounds {
+            SuiteBounds::OfThreats => None,
+            SuiteBounds::OfData => Some(data.feature_bounds_for(&model.info().shape)?),
+            SuiteBounds::Given(bounds) => Some(bounds.clone()),
+        };
+        let bounded = |threat: &Threat| match &bounds {
+            Some(bounds) => threat.clone().with_bounds(bounds.clone()),
+            None => threat.clone(),
+        };
         let run = Evaluation::new(model, data).seed(self.seed).range(self.offset, self.limit);
-        let run = self.threats.iter().fold(run, |run, threat| run.threat(threat.clone()));
-        self.attacks.iter().fold(run, |run, attack| run.attack(attack.clone()))
+        let run = self.threats.iter().fold(run, |run, threat| run.threat(bounded(threat)));
+        Ok(self.attacks.iter().fold(run, |run, attack| run.attack(attack.clone())))
     }
 }
 
@@ -123,13 +151,10 @@ impl SuiteData {
     /// Reads it, with what `model` takes besides the attacked input.
     ///
     /// # Errors
-    /// Those of [`Dataset::npz_with_arrays`].
+    /// Those of [`Dataset::open`].
     pub fn read(&self, model: &Model) -> Result<Dataset> {
-        let (x, y) = (&self.keys.0, &self.keys.1);
-        let data = Dataset::npz_with_arrays(&self.path, x, y, &model.further_inputs())?;
-        Ok(match self.layout {
-            Some(layout) => data.with_layout(layout),
-            None => data,
-        })
+        let arrays = model.further_inputs().into_iter().map(str::to_owned).collect();
+        let sample_shape = Some(model.info().shape.clone());
+        Dataset::open(&self.path, &DataOptions { arrays, sample_shape, ..self.options.clone() })
     }
 }

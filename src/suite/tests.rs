@@ -1,6 +1,6 @@
 use std::path::{Path, PathBuf};
 
-use super::{Reference, Suite};
+use super::{Reference, Suite, SuiteBounds};
 use crate::data::Layout;
 use crate::goal::Goal;
 use crate::threat::{Bounds, Budget};
@@ -31,6 +31,19 @@ name = "other"
 path = "/data/test.npz"
 keys = ["images", "classes"]
 layout = "nhwc"
+
+[[data]]
+path = "val"
+class_names = "names.txt"
+resize = 256
+bounds = [0, 255]
+
+[[data]]
+path = "adult.csv"
+bounds = "data"
+label = "income"
+drop = ["id"]
+groups = ["age"]
 
 [[models]]
 path = "nets/a.onnx"
@@ -66,11 +79,28 @@ fn everything_is_read() {
     assert_eq!(last.bounds, Bounds::Uniform(-1.0, f32::INFINITY));
     assert_eq!((&last.goal, last.domain.is_any()), (&Goal::KthLikely(2), false));
 
-    let [first, other] = &suite.data[..] else { panic!() };
+    let [first, other, images, table] = &suite.data[..] else { panic!() };
     assert_eq!((&*first.name, &first.path), ("test", &PathBuf::from("dir/test.npz")));
     assert_eq!((&*other.name, &other.path), ("other", &PathBuf::from("/data/test.npz")));
-    assert_eq!(other.keys, ("images".into(), "classes".into()));
-    assert_eq!(other.layout, Some(Layout::ChannelsLast));
+    assert_eq!(other.options.keys, Some(("images".into(), "classes".into())));
+    assert_eq!(other.options.layout, Some(Layout::ChannelsLast));
+    assert_eq!((&first.bounds, &other.bounds), (&SuiteBounds::OfThreats, &SuiteBounds::OfThreats));
+    assert_eq!(
+        (&images.path, &images.bounds),
+        (&PathBuf::from("dir/val"), &SuiteBounds::Given(Bounds::Uniform(0.0, 255.0)))
+    );
+    assert_eq!(
+        (&images.options.class_names, images.options.resize),
+        (&Some("dir/names.txt".into()), Some(256))
+    );
+    assert_eq!(
+        (&table.bounds, table.options.label.as_deref()),
+        (&SuiteBounds::OfData, Some("income"))
+    );
+    assert_eq!(
+        (&table.options.drop, &table.options.groups),
+        (&vec!["id".into()], &vec!["age".into()])
+    );
 
     let [a, b, c] = &suite.models[..] else { panic!() };
     assert_eq!((&*a.name, &a.path), ("a", &PathBuf::from("dir/nets/a.onnx")));
@@ -99,22 +129,27 @@ fn faults_name_the_line_and_the_choices() {
         (
             "keys =",
             "key =",
-            "suite.toml:25: unknown field `key`, expected one of `name`, `path`, `keys`, `layout`",
+            "suite.toml:25: unknown field `key`, expected one of `name`, `path`, `bounds`, `keys`, `labels`",
+        ),
+        (
+            "bounds = \"data\"",
+            "bounds = \"all\"",
+            "suite.toml:36: `bounds`: expected two numbers, such as [0, 1], or \"data\"",
         ),
         (
             "expect_sha256",
             "sha256",
-            "suite.toml:30: unknown field `sha256`, expected one of `name`, `path`, `expect_sha256`",
+            "suite.toml:43: unknown field `sha256`, expected one of `name`, `path`, `expect_sha256`",
         ),
         (
             "options.straight_through",
             "options.straight",
-            "suite.toml:37: unknown field `straight`, expected one of `input`",
+            "suite.toml:50: unknown field `straight`, expected one of `input`",
         ),
         (
             "scale = 0.5",
             "scales = 0.5",
-            "suite.toml:38: unknown field `scales`, expected one of `scale`, `mean`",
+            "suite.toml:51: unknown field `scales`, expected one of `scale`, `mean`",
         ),
         (
             "\"l2\"",
@@ -136,28 +171,28 @@ fn faults_name_the_line_and_the_choices() {
             "cleen >=",
             "suite.toml:6: unknown gate `cleen`, expected one of `clean`, `worst_case`",
         ),
-        ("<= 2%", "< 2%", "suite.toml:36: `gate` is drop_from_baseline < 2%"),
+        ("<= 2%", "< 2%", "suite.toml:49: `gate` is drop_from_baseline < 2%"),
         (
             "baseline = \"a\"",
             "baseline = \"z\"",
-            "suite.toml:35: `baseline` is `z`: expected a report that ends in .json, or a model that stands before: `a`",
+            "suite.toml:48: `baseline` is `z`: expected a report that ends in .json, or a model that stands before: `a`",
         ),
         (
             "baseline = \"a\"\n",
             "",
-            "suite.toml:34: the model `b` has no `baseline` for the gate `drop_from_baseline <= 2%`",
+            "suite.toml:47: the model `b` has no `baseline` for the gate `drop_from_baseline <= 2%`",
         ),
         (
             "name = \"b\"",
             "name = \"../b\"",
-            "suite.toml:34: the name `../b` cannot be that of a file",
+            "suite.toml:47: the name `../b` cannot be that of a file",
         ),
         ("name = \"c\"", "name = \"b\"", "suite.toml: `models`: the name `b` is there twice"),
         ("name = \"other\"\n", "", "suite.toml: `data`: the name `test` is there twice"),
         ("[-1, inf]", "[1, 0]", "suite.toml: `bounds` is (1, 0)"),
         ("steps=5", "steps=0", "suite.toml: `steps` is 0"),
         ("[\"pgd:steps=5\", \"noise\"]", "[]", "suite.toml: `threats` and `attacks` go together"),
-        ("path = \"c.onnx\"\n", "", "suite.toml:40: missing field `path`"),
+        ("path = \"c.onnx\"\n", "", "suite.toml:53: missing field `path`"),
         ("seed = 3", "seed = ", "suite.toml:2: "),
     ] {
         assert!(WHOLE.contains(from), "{from}");
