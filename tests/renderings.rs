@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 mod closed;
+#[path = "renderings/sections.rs"]
+mod sections;
 
 use closed::{Linear, dataset, samples};
 use ironbound::attack::AttackSpec;
@@ -557,6 +559,7 @@ fn html_keeps_names_from_acting() {
         report.model.options = Value::from(name);
         report.attacks.iter_mut().for_each(|row| row.id = name.into());
         report.worst_case.iter_mut().for_each(|case| case.goal = name.into());
+        name_groups(report, name);
         report.warnings = vec![Finding::error(name, name).at([name]).remedy(name)];
     }
     let pages = [(plain, "plain"), (named, &*name)].map(|(report, name)| {

@@ -8,6 +8,7 @@ mod build;
 mod circumstances;
 mod classes;
 mod comparison;
+mod confusion;
 mod corruptions;
 mod csv;
 mod curves;

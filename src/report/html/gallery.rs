@@ -25,28 +25,28 @@ impl Gallery {
                 }
                 main {
                     @if self.is_empty() { p { "None." } }
-                    (self.section(report.is_objective()))
+                    (self.section(report))
                 }
             },
         )
     }
 
-    /// The examples; `objective` where the classes say nothing but whether an objective is achieved.
-    pub(super) fn section(&self, objective: bool) -> Markup {
+    /// The examples of a report.
+    pub(super) fn section(&self, report: &Report) -> Markup {
         html! {
             @if !self.is_empty() {
                 section #gallery {
                     h2 { "Broken samples" }
                     @for series in self.series.iter().filter(|series| !series.examples.is_empty()) {
-                        (self.show(series, objective))
+                        (self.show(series, report))
                     }
                 }
             }
         }
     }
 
-    fn show(&self, series: &Series, objective: bool) -> Markup {
-        let seen = |example| (example, triple(example, &self.shape, series.range, objective));
+    fn show(&self, series: &Series, report: &Report) -> Markup {
+        let seen = |example| (example, triple(example, &self.shape, series.range, report));
         let examples: Vec<(&Example, Option<Markup>)> = series.examples.iter().map(seen).collect();
         html! {
             h3.name { (series.name) }
@@ -59,7 +59,7 @@ impl Gallery {
             div.gallery {
                 @for (example, pictures) in examples {
                     figure.example {
-                        (pictures.unwrap_or_else(|| table(example, objective)))
+                        (pictures.unwrap_or_else(|| table(example, report)))
                         figcaption {
                             "sample " (example.sample) ", " code { (example.attack) }
                             @if let Some(distance) = example.distance { ", distance " (number(distance)) }
@@ -77,7 +77,7 @@ fn triple(
     example: &Example,
     shape: &[usize],
     range: (f32, f32),
-    objective: bool,
+    report: &Report,
 ) -> Option<Markup> {
     let pictures = example.pictures(shape, range)?;
     let pictures = [&pictures.clean, &pictures.change, &pictures.perturbed];
@@ -88,7 +88,7 @@ fn triple(
     } else {
         vec!["0 on average".into()]
     };
-    let [before, after] = outcome(example, objective);
+    let [before, after] = outcome(example, report);
     let names = ["clean", "change", "perturbed"];
     Some(html! {
         div.triple {
@@ -96,7 +96,7 @@ fn triple(
                 div {
                     img src=(picture.to_data_uri()) width=(picture.width()) height=(picture.height())
                         alt={ "sample " (example.sample) ", " (name) };
-                    p { strong { (name) } @for part in told { span { (part) } } }
+                    p { strong { (name) } @for part in told { span.name { (part) } } }
                 }
             }
         }
@@ -104,7 +104,7 @@ fn triple(
 }
 
 /// The features that changed most.
-fn table(example: &Example, objective: bool) -> Markup {
+fn table(example: &Example, report: &Report) -> Markup {
     let pairs = example.clean.iter().zip(&example.perturbed).enumerate();
     let mut changes: Vec<(usize, f64, f64)> = pairs
         .map(|(feature, (from, to))| (feature, f64::from(*from), f64::from(*to)))
@@ -112,11 +112,11 @@ fn table(example: &Example, objective: bool) -> Markup {
         .collect();
     let size = |(_, from, to): &(usize, f64, f64)| (to - from).abs();
     changes.sort_by(|a, b| size(b).total_cmp(&size(a)));
-    let [before, after] = outcome(example, objective);
+    let [before, after] = outcome(example, report);
     html! {
         (scroll(&format!("Changes of sample {}", example.sample), html! {
             table {
-                caption { "clean: " (before.join(", ")) "; perturbed: " (after.join(", ")) }
+                caption { "clean: " (list(&before)) "; perturbed: " (list(&after)) }
                 thead {
                     tr { th scope="col" { "feature" } th scope="col" { "clean" } th scope="col" { "perturbed" } th scope="col" { "change" } }
                 }
@@ -134,14 +134,19 @@ fn table(example: &Example, objective: bool) -> Markup {
     }
 }
 
+fn list(parts: &[String]) -> Markup {
+    html! { @for (at, part) in parts.iter().enumerate() { @if at > 0 { ", " } span.name { (part) } } }
+}
+
 /// What the model takes the sample for before and after, and how sure it is.
-fn outcome(example: &Example, objective: bool) -> [Vec<String>; 2] {
-    if objective {
+fn outcome(example: &Example, report: &Report) -> [Vec<String>; 2] {
+    // The classes then say nothing but that.
+    if report.is_objective() {
         return ["as it is", "objective achieved"].map(|told| vec![told.into()]);
     }
     let told = |class: usize, confidence: Option<f64>| {
         let sure = confidence.map(|of| percent(Some(of)));
-        [format!("class {class}")].into_iter().chain(sure).collect()
+        [format!("class {}", report.class_name(class))].into_iter().chain(sure).collect()
     };
     // What was attacked was classified correctly.
     [

@@ -25,6 +25,9 @@ impl Report {
                         strong { "Partial: " } "the run was interrupted. Shares are of the samples that were finished, and gates are open."
                     }
                 }
+                @if let Some(stopped) = &self.stopped {
+                    p.notice { strong { "Stopped " } span.name { (self.stop(stopped)) } "." }
+                }
                 (self.doubts())
                 dl.tiles {
                     (tile(html! { "clean" }, self.clean.accuracy, self.clean.interval, None))

@@ -14,9 +14,9 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src dat
 
 impl Report {
     /// The record as one HTML file that needs no network and no scripts: the gates, the figures with intervals, curves and
-    /// distances as plots, classes, attacks and what they agree on, broken samples to look at, findings, and how it was run. Without a
-    /// gallery (the default one) there is nothing to look at. The same record gives the same bytes. Names stay names, whatever
-    /// they hold.
+    /// distances as plots, classes, groups and what is taken for what, attacks, the sizes of their perturbations and what they agree
+    /// on, broken samples to look at, findings, and how it was run. Without a gallery (the default one) there is nothing to look
+    /// at. The same record gives the same bytes. Names stay names, whatever they hold.
     #[must_use]
     pub fn to_html(&self, gates: &[Gate], gallery: &Gallery) -> String {
         page(
@@ -27,9 +27,12 @@ impl Report {
                     (self.findings_section())
                     (self.curves_section())
                     (self.classes_section())
+                    (self.groups_section())
+                    (self.confusion_section())
                     (self.attacks_section())
+                    (self.perturbations_section())
                     (self.agreement_section())
-                    (gallery.section(self.is_objective()))
+                    (gallery.section(self))
                     (self.repeat_section())
                 }
                 footer.quiet { "ironbound " (self.ironbound) }

@@ -4,6 +4,7 @@ use std::fmt::{self, Write};
 
 use super::{code, prose, threat, write_table};
 use crate::metrics::Confusion;
+use crate::report::confusion::{classes_of, most_confused, samples};
 use crate::report::record::{AttackRow, Report, WorstCase};
 use crate::report::text::number;
 
@@ -94,25 +95,19 @@ impl Report {
     /// The matrix, rows by true class and columns by prediction; the largest confusions where it is too large.
     fn write_confusion(&self, text: &mut String, cells: &[Confusion]) -> fmt::Result {
         let name = |class: usize| prose(&self.class_name(class));
-        let mut classes: Vec<usize> =
-            cells.iter().flat_map(|cell| [cell.label, cell.prediction]).collect();
-        classes.sort_unstable();
-        classes.dedup();
+        let classes = classes_of(cells);
         if classes.len() > CLASSES {
-            let mut wrong: Vec<_> =
-                cells.iter().filter(|cell| cell.label != cell.prediction).collect();
-            wrong.sort_by_key(|cell| std::cmp::Reverse(cell.samples));
-            let rows = wrong
-                .iter()
+            let rows = most_confused(cells)
+                .into_iter()
                 .take(NAMED)
                 .map(|cell| [name(cell.label), name(cell.prediction), cell.samples.to_string()]);
             return write_table(text, &["class", "taken for", "samples"], 0, rows);
         }
         let mut head = vec!["class \\ taken for".to_owned()];
         head.extend(classes.iter().map(|class| name(*class)));
-        let count = |label: usize, prediction: usize| {
-            let cell = cells.iter().find(|of| (of.label, of.prediction) == (label, prediction));
-            cell.map_or_else(|| "·".into(), |cell| cell.samples.to_string())
+        let count = |label: usize, prediction: usize| match samples(cells, label, prediction) {
+            0 => "·".to_owned(),
+            count => count.to_string(),
         };
         let rows = classes.iter().map(|&label| -> Vec<String> {
             let counts = classes.iter().map(|&prediction| count(label, prediction));
