@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 mod closed;
+#[path = "renderings/lines.rs"]
+mod lines;
 #[path = "renderings/sections.rs"]
 mod sections;
 
@@ -12,7 +14,7 @@ use ironbound::picture::Picture;
 use ironbound::report::{
     Gallery, Gate, GroupDisparity, GroupRow, GroupTable, ModelRecord, Outcome, Report, SampleRow,
 };
-use ironbound::{Evaluation, Finding, Norm, Results, Threat};
+use ironbound::{Evaluation, Finding, Grouping, Norm, Results, Threat};
 use roxmltree::{Document, Node};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -38,6 +40,8 @@ fn results() -> Results {
 /// Gives classes, groups and their column this name.
 fn name_groups(report: &mut Report, name: &str) {
     report.data.class_names = vec![name.into(); 3];
+    let of = vec![0; report.clean.correct.len()];
+    report.clean.groups = vec![Grouping { column: name.into(), values: vec![name.into()], of }];
     for case in &mut report.worst_case {
         let row = &case.classes[0];
         let group = GroupRow {
@@ -101,8 +105,13 @@ fn from_csv(text: &str) -> Vec<Vec<String>> {
 /// The same cells from the JSON object of a row.
 fn cells(head: &[String], row: &SampleRow) -> Vec<String> {
     let row = serde_json::to_value(row).unwrap();
-    assert_eq!(row.as_object().unwrap().len(), head.len());
-    let cell = |name: &String| match &row[name] {
+    let groups = row["groups"].as_object().unwrap();
+    assert_eq!(row.as_object().unwrap().len() - 1 + groups.len(), head.len());
+    let value = |name: &str| match name.strip_prefix("group.") {
+        Some(column) => &groups[column],
+        None => &row[name],
+    };
+    let cell = |name: &String| match value(name) {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
         number => number.as_f64().unwrap().to_string(),

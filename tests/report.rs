@@ -52,7 +52,7 @@ fn every_pinned_field_is_there() {
         ("/attacks/3/success_queries", "samples q10 q25 median q75 q90 max"),
         ("/attacks/3/perturbations", "l0 l1 l2 linf"),
         ("/attacks/3/perturbations/l0", "mean median max"),
-        ("/attacks/3/broken/0", "sample distance sizes prediction confidence"),
+        ("/attacks/3/broken/0", "sample distance sizes queries prediction confidence"),
         ("/attacks/3/broken/0/sizes", "l0 l1 l2 linf"),
         (
             "/worst_case/0",

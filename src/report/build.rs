@@ -80,6 +80,7 @@ fn clean(results: &Results) -> CleanRow {
         predictions: all.iter().map(|clean| clean.prediction).collect(),
         confidences: all.iter().map(|clean| clean.confidence).collect(),
         calibration: calibration(results, all.iter().filter_map(sureness)),
+        groups: results.groups.clone(),
         errors,
         unreached,
     }
@@ -180,6 +181,9 @@ fn broken_samples(row: &Row, ids: &[usize]) -> Vec<Broken> {
             distance: norm(&row.threat).map(|_| distance),
             sizes: Some(sizes),
             ssim,
+            queries: attempt
+                .attacked
+                .then_some(Passes { forward: attempt.forward, backward: attempt.backward }),
             change: change.clone(),
             prediction,
             confidence,

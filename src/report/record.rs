@@ -8,7 +8,8 @@ use super::curves::Curve;
 use super::groups::GroupTable;
 use super::perturbations::{Perturbations, SuccessQueries};
 use super::text::number;
-use crate::evaluate::Stopped;
+use crate::data::Grouping;
+use crate::evaluate::{Passes, Stopped};
 use crate::finding::Finding;
 use crate::metrics::{Confusion, Spread};
 use crate::norm::{Norm, Sizes};
@@ -109,6 +110,9 @@ pub struct CleanRow {
     /// Expected calibration error over 15 bins, of the samples with a prediction; null when all labels are one.
     #[serde(default)]
     pub calibration: Option<f64>,
+    /// The groups that columns of the data set make, with that of each sample.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<Grouping>,
     /// Samples (indices in the file) without finite logits.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<usize>,
@@ -191,6 +195,9 @@ pub struct Broken {
     /// The structural similarity (SSIM) to the clean sample, where samples are images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ssim: Option<f64>,
+    /// Passes that the attack took on it; none where a point that it found under another budget broke the sample.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queries: Option<Passes>,
     /// What the transformation was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change: Option<serde_json::Value>,

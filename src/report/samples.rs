@@ -1,10 +1,12 @@
 //! What became of each sample: the rows of the CSV and JSON Lines renderings.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use super::record::{AttackRow, Broken, Report, WorstCase};
+use crate::data::Grouping;
 use crate::norm::Norm;
 
 /// One sample under one attack, or under all attacks on one threat together.
@@ -45,6 +47,27 @@ pub struct SampleRow {
     pub prediction: Option<usize>,
     /// How sure of it the model is: the softmax probability.
     pub confidence: Option<f64>,
+    /// What the true class is called; none where classes have no names.
+    pub label_name: Option<String>,
+    /// What the class is called that is predicted without an attack.
+    pub clean_prediction_name: Option<String>,
+    /// What the class is called that the model takes the perturbed sample for.
+    pub prediction_name: Option<String>,
+    /// How many features of a broken sample were changed.
+    pub l0: Option<f64>,
+    /// The sum of the absolute changes.
+    pub l1: Option<f64>,
+    /// Their Euclidean length.
+    pub l2: Option<f64>,
+    /// The largest of them.
+    pub linf: Option<f64>,
+    /// The structural similarity to the clean sample, where samples are images.
+    pub ssim: Option<f64>,
+    /// Passes, forward and backward, that breaking the sample took; none where a point found under another budget did.
+    pub queries: Option<u64>,
+    /// The sample's group, by the column that makes the groups.
+    #[serde(default)]
+    pub groups: BTreeMap<String, String>,
 }
 
 impl SampleRow {
@@ -118,12 +141,17 @@ impl Report {
         found: &[Option<&Broken>],
     ) -> Vec<SampleRow> {
         let clean = &self.clean;
+        let name = |class: Option<usize>| self.data.class_names.get(class?).cloned();
         let row = |(at, (&outcome, found)): (usize, (&Outcome, &Option<&Broken>))| {
             let found = found.filter(|_| outcome == Outcome::Broken);
+            let sizes = found.and_then(|found| found.sizes);
+            let label = clean.labels.get(at).copied();
+            let clean_prediction = clean.predictions.get(at).copied().flatten();
+            let prediction = found.map(|found| found.prediction);
             SampleRow {
                 sample: self.data.offset + at,
-                label: clean.labels.get(at).copied(),
-                clean_prediction: clean.predictions.get(at).copied().flatten(),
+                label,
+                clean_prediction,
                 clean_confidence: clean.confidences.get(at).copied().flatten(),
                 case: base.index,
                 norm: base.case.norm,
@@ -136,11 +164,30 @@ impl Report {
                 outcome,
                 distance: found.and_then(|found| found.distance),
                 change: found.and_then(|found| found.change.as_ref()).map(ToString::to_string),
-                prediction: found.map(|found| found.prediction),
+                prediction,
                 confidence: found.map(|found| found.confidence),
+                label_name: name(label),
+                clean_prediction_name: name(clean_prediction),
+                prediction_name: name(prediction),
+                l0: sizes.map(|sizes| sizes.l0),
+                l1: sizes.map(|sizes| sizes.l1),
+                l2: sizes.map(|sizes| sizes.l2),
+                linf: sizes.map(|sizes| sizes.linf),
+                ssim: found.and_then(|found| found.ssim),
+                queries: found.and_then(|found| found.queries).map(|of| of.forward + of.backward),
+                groups: self.groups_at(at),
             }
         };
         outcomes.iter().zip(found).enumerate().map(row).collect()
+    }
+
+    /// The groups of the sample at this place.
+    fn groups_at(&self, at: usize) -> BTreeMap<String, String> {
+        let group = |of: &Grouping| {
+            let value = of.values.get(*of.of.get(at)?)?;
+            Some((of.column.clone(), value.clone()))
+        };
+        self.clean.groups.iter().filter_map(group).collect()
     }
 
     fn outcomes(&self, robust: &[bool], errors: &[usize], unreached: &[usize]) -> Vec<Outcome> {
