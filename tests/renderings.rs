@@ -4,6 +4,8 @@
 mod closed;
 #[path = "renderings/lines.rs"]
 mod lines;
+#[path = "renderings/names.rs"]
+mod names;
 #[path = "renderings/sections.rs"]
 mod sections;
 

@@ -42,7 +42,11 @@ impl Report {
         let attacks = self.attacks.iter().map(|row| {
             vec![words("attack "), name(&row.id), words(" with "), name(row.params.to_string())]
         });
-        for line in threats.map(|threat| vec![words(limits(threat))]).chain(attacks) {
+        let limited = threats.map(|threat| {
+            let limits: Vec<_> = limits(threat).into_iter().filter(|of| !of.is_empty()).collect();
+            vec![words(format!("perturbed samples: {}", limits.join(", ")))]
+        });
+        for line in limited.chain(attacks) {
             if !all.contains(&line) {
                 all.push(line);
             }
@@ -60,18 +64,16 @@ fn words(text: impl Into<String>) -> Part {
     Part::Words(text.into())
 }
 
-/// What a perturbed sample must be besides near.
-fn limits(threat: &Threat) -> String {
-    let mut parts = vec![match threat.bounds {
+/// What a perturbed sample must be besides near: its bounds, what the mask fixes, its domain; empty where there is no limit.
+pub(super) fn limits(threat: &Threat) -> [String; 3] {
+    let bounds = match threat.bounds {
         Bounds::Uniform(lower, upper) => format!("between {lower} and {upper}"),
         Bounds::PerFeature(_) => "between bounds that differ by feature".into(),
-    }];
-    if let Some(mask) = &threat.mask {
+    };
+    let fixed = threat.mask.as_ref().map(|mask| {
         let fixed = mask.iter().filter(|free| !**free).count();
-        parts.push(format!("{fixed} features fixed"));
-    }
-    if !threat.domain.is_any() {
-        parts.push(threat.domain.to_string());
-    }
-    format!("perturbed samples: {}", parts.join(", "))
+        format!("{fixed} features fixed")
+    });
+    let domain = if threat.domain.is_any() { String::new() } else { threat.domain.to_string() };
+    [bounds, fixed.unwrap_or_default(), domain]
 }

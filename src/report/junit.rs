@@ -10,11 +10,13 @@ use crate::text::written;
 impl Report {
     /// The record as JUnit XML, valid by Jenkins' schema: a test case per gate, which fails where the gate does, and one per
     /// attack and threat, which is an error where the attack ended in one on some sample. What an interruption left open is
-    /// skipped.
+    /// skipped. No two attacks have one name: where they differ in what else limits the attacker, the names say so.
     #[must_use]
     pub fn to_junit(&self, gates: &[Gate]) -> String {
         let gates: Vec<_> = gates.iter().map(|gate| self.gate_case(gate)).collect();
-        let attacks: Vec<_> = self.attacks.iter().map(|row| self.attack_case(row)).collect();
+        let names = self.row_names().into_iter();
+        let attacks: Vec<_> =
+            self.attacks.iter().zip(names).map(|(row, name)| attack_case(row, name)).collect();
         written(|text| self.write_junit(text, &gates, &attacks))
     }
 
@@ -52,29 +54,26 @@ impl Report {
         };
         Case { name: gate.name.clone(), outcome, output: None }
     }
+}
 
-    fn attack_case(&self, row: &AttackRow) -> Case {
-        let of = |samples: &[usize]| format!("{} of {} samples", samples.len(), row.robust.len());
-        let outcome = if let Some(first) = row.errors.first() {
-            let what = "ended in an error, and are neither robust nor broken; the first is";
-            Some((ERROR, format!("{} {what} {first}", of(&row.errors))))
-        } else if row.unreached.is_empty() {
-            None
-        } else {
-            let told = format!("the run was interrupted: {} are not finished", of(&row.unreached));
-            Some((SKIPPED, told))
-        };
-        let threat = row.threat();
-        let goal = if row.goal == "untargeted" { String::new() } else { format!(" {}", row.goal) };
-        let output = format!(
-            "robust {} {}, success {}",
-            percent(row.robust_accuracy),
-            interval(row.interval),
-            percent(row.success_rate)
-        );
-        let name = format!("{threat}{goal} {}", self.name(row));
-        Case { name, outcome, output: Some(output) }
-    }
+fn attack_case(row: &AttackRow, name: String) -> Case {
+    let of = |samples: &[usize]| format!("{} of {} samples", samples.len(), row.robust.len());
+    let outcome = if let Some(first) = row.errors.first() {
+        let what = "ended in an error, and are neither robust nor broken; the first is";
+        Some((ERROR, format!("{} {what} {first}", of(&row.errors))))
+    } else if row.unreached.is_empty() {
+        None
+    } else {
+        let told = format!("the run was interrupted: {} are not finished", of(&row.unreached));
+        Some((SKIPPED, told))
+    };
+    let output = format!(
+        "robust {} {}, success {}",
+        percent(row.robust_accuracy),
+        interval(row.interval),
+        percent(row.success_rate)
+    );
+    Case { name, outcome, output: Some(output) }
 }
 
 /// The elements for what is no success.

@@ -26,6 +26,7 @@ mod names;
 mod parts;
 mod perturbations;
 mod record;
+mod rows;
 mod samples;
 mod sarif;
 mod table;

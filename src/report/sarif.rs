@@ -1,5 +1,8 @@
 //! The record for CI systems that show findings.
 
+mod fingerprint;
+
+use std::collections::HashMap;
 use std::fmt::Write;
 
 use serde_json::{Value, json};
@@ -8,6 +11,7 @@ use super::gate::Gate;
 use super::record::Report;
 use crate::data::json;
 use crate::finding::{Finding, Severity};
+use fingerprint::fingerprint;
 
 const SARIF_SCHEMA: &str =
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
@@ -20,14 +24,21 @@ const CODES: &str = include_str!("../../docs/report.schema.md");
 
 impl Report {
     /// The warnings of the record, and the gates that do not hold, as SARIF 2.1.0: findings located at the model file, a rule
-    /// per code. The gates of an interrupted run are open, and left out.
+    /// per code. The gates of an interrupted run are open, and left out. Fingerprints are the same in every run that finds the same
+    /// thing, whatever the model's path and the numbers are.
     #[must_use]
     pub fn to_sarif(&self, gates: &[Gate]) -> String {
         let failures = gates.iter().filter(|_| !self.partial).filter_map(|gate| {
             let failure = gate.failure.as_ref()?;
-            Some(Finding::error(GATE, format!("{}: {failure}", gate.name)))
+            let print = fingerprint(GATE, &[], std::iter::once(&*gate.name));
+            Some((Finding::error(GATE, format!("{}: {failure}", gate.name)), print))
         });
-        let findings: Vec<_> = failures.chain(self.warnings.iter().cloned()).collect();
+        let warnings = self.warnings.iter().map(|finding| {
+            let subjects = self.subjects(finding);
+            let subjects = subjects.iter().map(String::as_str);
+            (finding.clone(), fingerprint(&finding.code, &finding.nodes, subjects))
+        });
+        let (findings, prints): (Vec<_>, Vec<_>) = failures.chain(warnings).unzip();
         let mut rules: Vec<&Finding> = vec![];
         for finding in &findings {
             if !rules.iter().any(|rule| rule.code == finding.code) {
@@ -35,8 +46,11 @@ impl Report {
             }
         }
         let uri = uri(&self.model.path);
-        let results: Vec<_> =
-            findings.iter().map(|finding| result(finding, &rules, &uri)).collect();
+        let results: Vec<_> = findings
+            .iter()
+            .zip(numbered(prints))
+            .map(|(finding, print)| result(finding, &print, &rules, &uri))
+            .collect();
         let rules: Vec<_> = rules.into_iter().map(rule).collect();
         json::to_json(&json!({
             "$schema": SARIF_SCHEMA,
@@ -55,7 +69,17 @@ impl Report {
     }
 }
 
-fn result(finding: &Finding, rules: &[&Finding], uri: &str) -> Value {
+/// Equal ones told apart by their order.
+fn numbered(prints: Vec<String>) -> impl Iterator<Item = String> {
+    let mut seen: HashMap<String, usize> = HashMap::new();
+    prints.into_iter().map(move |print| {
+        let count = seen.entry(print.clone()).or_default();
+        *count += 1;
+        format!("{print}:{count}")
+    })
+}
+
+fn result(finding: &Finding, print: &str, rules: &[&Finding], uri: &str) -> Value {
     let Finding { code, severity, nodes, message, remedy } = finding;
     let mut text = plain(message);
     if !nodes.is_empty() {
@@ -70,6 +94,8 @@ fn result(finding: &Finding, rules: &[&Finding], uri: &str) -> Value {
         "ruleIndex": rules.iter().position(|rule| rule.code == *code),
         "level": level(*severity),
         "message": { "text": text },
+        // The second is the one that GitHub's code scanning goes by.
+        "partialFingerprints": { "ironbound/v1": print, "primaryLocationLineHash": print },
         "locations": [{
             // A file of bytes has no lines, but some readers want one.
             "physicalLocation": {
