@@ -17,7 +17,7 @@ mod status;
 mod straight_through;
 mod tape;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod walk;
 
 pub use check::{AuditOptions, GradientAudit, audit_gradient};

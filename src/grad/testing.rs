@@ -178,7 +178,7 @@ pub(super) fn one_node(
 }
 
 /// Generic values in [`low`, `high`], no two equal.
-pub(super) fn values(shape: &[usize], low: f64, high: f64) -> Tensor {
+pub(crate) fn values(shape: &[usize], low: f64, high: f64) -> Tensor {
     let len = shape.iter().product::<usize>();
     let values: Vec<f64> = (0..len)
         .map(|i| low + (high - low) * ((i as f64 + 1.0) * 0.618_033_988_749_895).fract())

@@ -29,6 +29,9 @@ use crate::grad::StraightThrough;
 /// Samples per plan for graphs that multiply matrices and little else: there a batch reads the weights once.
 const MATMUL_BATCH: usize = 16;
 
+/// Values of all samples of a plan for graphs that convolve.
+const CONVOLUTION_VALUES: usize = 1 << 15;
+
 /// ONNX's number for f32.
 const FLOAT: i32 = 1;
 
@@ -145,7 +148,7 @@ impl Graph {
             Some(0) => return Err(Error::parameter("plan_batch", 0, "expected 1 or more")),
             _ if whole => 1,
             Some(batch) => batch,
-            None if convolves => 1,
+            None if convolves => convolution_batch(shape.iter().product()),
             None => MATMUL_BATCH,
         };
         Ok(Self {
@@ -247,7 +250,14 @@ fn check_outputs(name: &str, graph: &GraphProto) -> Result<()> {
     }
 }
 
-/// Whether the graph convolves or pools: tract then materialises the columns of a whole batch, and loses by it.
+/// Samples per plan for graphs that convolve, by the values of a sample: enough for the deep layers, whose images are small, to
+/// fill the processor, as long as the activations of the first ones are of the cache's size. A power of two.
+fn convolution_batch(features: usize) -> usize {
+    let most = (CONVOLUTION_VALUES / features.max(1)).clamp(1, MATMUL_BATCH);
+    1 << most.ilog2()
+}
+
+/// Whether the graph convolves or pools.
 fn has_convolution(graph: &GraphProto) -> bool {
     graph.node.iter().any(|node| node.op_type.contains("Conv") || node.op_type.contains("Pool"))
 }

@@ -22,8 +22,8 @@ pub struct ModelOptions {
     pub outputs: Option<Vec<String>>,
     /// The shape of one sample, without the batch axis; needed where the file leaves it open.
     pub input_shape: Option<Vec<usize>>,
-    /// How many samples a plan takes at a time. When none is given: one for graphs with convolutions, which tract runs
-    /// fastest so, sixteen for others.
+    /// How many samples a plan takes at a time. When none is given: sixteen, for graphs with convolutions as many as have 32 768
+    /// values together, a power of two.
     pub plan_batch: Option<usize>,
     /// The value of other inputs, by name, where it is the same for all samples: one number for all elements, or one for
     /// each. Inputs that are not named here take an array of the data set with their name.

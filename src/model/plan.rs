@@ -12,6 +12,7 @@ use super::job::Job;
 use super::source::Source;
 use crate::error::{Error, Result};
 use crate::grad::{self, LossHead, Objective, StraightThrough};
+use crate::lowering::lower;
 
 type State = SimpleState<TypedFact, Box<dyn TypedOp>>;
 
@@ -45,7 +46,9 @@ impl Plan {
             differentiate(&graph.name, &mut model, &graph.through)?;
         }
         let prepare = || -> TractResult<Arc<TypedRunnableModel>> {
-            model.into_decluttered()?.into_optimized()?.into_runnable()
+            let mut model = model.into_decluttered()?;
+            lower(&mut model)?;
+            model.into_optimized()?.into_runnable()
         };
         let plan = guard(prepare).map_err(fail)?;
         let shape = std::iter::once(batch).chain(graph.shape.iter().copied()).collect();

@@ -10,6 +10,7 @@ use tract_onnx::tract_core::ops::nn::{Reduce, Reducer};
 use super::{Cotangents, Step, kernel};
 use crate::grad::ops::Fold;
 use crate::grad::tape::Tape;
+use crate::lowering::lowers;
 
 /// The cotangent of the image is a transposed convolution, that of the bias a sum. Linear, so exact.
 ///
@@ -59,6 +60,10 @@ fn patches_are_cheaper(
     geometry: &Geometry,
 ) -> TractResult<bool> {
     let spec = &op.pool_spec;
+    let (image, kernel) = (tape.fact(step.cotangent()?)?, tape.fact(step.input(1))?);
+    if lowers(&transposed_spec(spec), op.group, kernel, image) {
+        return Ok(false);
+    }
     let channels_last = spec.data_format.c_is_last();
     if op.group > 1 && (op.input_channels() == op.group || channels_last) {
         return Ok(false);

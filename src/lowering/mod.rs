@@ -1,0 +1,17 @@
+//! Operators of our own in the place of tract's, where those are slower; applied to a graph before it is optimised.
+//!
+//! What they compute does not depend on the batch, bit for bit, nor on the machine's vectors: see [`tile`].
+
+mod axis;
+mod conv;
+mod dense;
+mod pass;
+mod product;
+#[cfg(test)]
+mod tests;
+mod thin;
+mod tile;
+mod winograd;
+
+pub(crate) use conv::lowers;
+pub(crate) use pass::lower;

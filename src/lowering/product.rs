@@ -1,0 +1,265 @@
+//! The product of a matrix of weights with the windows of images, which are gathered as they are wanted.
+
+use pulp::{Simd, WithSimd};
+
+use super::thin;
+use super::tile::{self, VECTORS};
+use crate::simd::arch;
+
+/// Tiles whose columns are gathered before the weights pass over them.
+const TILES: usize = 8;
+
+/// `out[row, w] = bias[row] + sum over k of weights[row, k] * image[start(w) + offsets[k]]`, for each image.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Product {
+    /// Panels of a few rows: within a panel, the depth; within it, the rows.
+    weights: Vec<f32>,
+    rows: usize,
+    panel: usize,
+    pub(super) bias: Vec<f32>,
+    pub(super) offsets: Vec<usize>,
+    pub(super) grid: Grid,
+}
+
+/// Where windows start and where their outputs go, of one image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Grid {
+    pub(super) height: usize,
+    pub(super) width: usize,
+    /// Values of an image, with its margins.
+    pub(super) image: usize,
+    /// From a window to that below, and to its neighbour.
+    pub(super) from: (usize, usize),
+    /// Values that come of an image.
+    pub(super) outputs: usize,
+    /// Those of one row of weights.
+    pub(super) plane: usize,
+    /// The first output of a plane.
+    pub(super) first: usize,
+    /// From an output to that below, and to its neighbour.
+    pub(super) to: (usize, usize),
+}
+
+/// Windows beside each other in a row of the grid.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    from: usize,
+    to: usize,
+    length: usize,
+}
+
+impl Product {
+    /// `weight(row, k)`.
+    pub(super) fn new(
+        bias: Vec<f32>,
+        offsets: Vec<usize>,
+        grid: Grid,
+        weight: impl Fn(usize, usize) -> f32,
+    ) -> Self {
+        let (rows, depth, panel) = (bias.len(), offsets.len(), tile::panel());
+        let mut weights = vec![0.0; rows.div_ceil(panel) * depth * panel];
+        for row in 0..rows {
+            let to = &mut weights[row / panel * depth * panel..];
+            for k in 0..depth {
+                to[k * panel + row % panel] = weight(row, k);
+            }
+        }
+        Self { weights, rows, panel, bias, offsets, grid }
+    }
+
+    /// The weights of the first `R` rows, by depth: of a product that has no more.
+    #[inline(always)]
+    pub(super) fn rows_at<const R: usize>(&self) -> impl Iterator<Item = &[f32; R]> {
+        self.weights.chunks_exact(self.panel).filter_map(|panel| panel.first_chunk())
+    }
+
+    /// Of all these images, into `out`; both may begin at a group of channels.
+    ///
+    /// What is below `floor` becomes it.
+    pub(super) fn run(
+        &self,
+        (count, floor): (usize, Option<f32>),
+        images: &[f32],
+        out: &mut [f32],
+        gathered: &mut Gathered,
+    ) {
+        let Gathered { columns, runs } = gathered;
+        arch().dispatch(Running { product: self, count, floor, images, out, columns, runs });
+    }
+}
+
+/// Columns, as they are gathered.
+#[derive(Debug, Default)]
+pub(super) struct Gathered {
+    columns: Vec<f32>,
+    runs: Vec<Vec<Run>>,
+}
+
+struct Running<'a> {
+    product: &'a Product,
+    /// Images.
+    count: usize,
+    floor: Option<f32>,
+    images: &'a [f32],
+    out: &'a mut [f32],
+    columns: &'a mut Vec<f32>,
+    runs: &'a mut Vec<Vec<Run>>,
+}
+
+impl WithSimd for Running<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let (rows, grid) = (self.product.rows, &self.product.grid);
+        if thin::suits::<S>(rows, grid) {
+            let Running { product, count, floor, images, out, .. } = self;
+            return match rows {
+                1 => thin::run::<S, 1>(simd, product, (count, floor), images, out),
+                2 => thin::run::<S, 2>(simd, product, (count, floor), images, out),
+                3 => thin::run::<S, 3>(simd, product, (count, floor), images, out),
+                _ => thin::run::<S, 4>(simd, product, (count, floor), images, out),
+            };
+        }
+        if self.product.panel == 8 {
+            self.over::<S, 8>(simd);
+        } else {
+            self.over::<S, 4>(simd);
+        }
+    }
+}
+
+impl Running<'_> {
+    #[inline(always)]
+    fn over<S: Simd, const MR: usize>(self, simd: S) {
+        let Running { product, count, floor, images, out, columns, runs } = self;
+        let Product { weights, bias, offsets, grid, .. } = product;
+        let wide = VECTORS * S::F32_LANES;
+        let depth = offsets.len();
+        let total = count * grid.height * grid.width;
+        let step = tile::stretch(depth);
+        columns.resize(TILES * wide * step, 0.0);
+        runs.resize_with(TILES, Vec::new);
+        for first in (0..total).step_by(TILES * wide) {
+            let tiles = (total - first).min(TILES * wide).div_ceil(wide);
+            for (tile, runs) in runs[..tiles].iter_mut().enumerate() {
+                let start = first + tile * wide;
+                grid.runs(start, total.min(start + wide), runs);
+            }
+            // A product of no depth still has its bias.
+            for k in (0..depth.max(1)).step_by(step) {
+                let offsets = &offsets[k..depth.min(k + step)];
+                for (columns, runs) in columns.chunks_exact_mut(wide * step).zip(&runs[..tiles]) {
+                    let wide = vectors::<S>(runs) * S::F32_LANES;
+                    for (offset, to) in offsets.iter().zip(columns.chunks_exact_mut(wide)) {
+                        gather(&images[*offset..], runs, grid.from.1, to);
+                    }
+                }
+                for panel in 0..product.rows.div_ceil(MR) {
+                    let weights = &weights[(panel * depth + k) * MR..][..offsets.len() * MR];
+                    let rows = panel * MR..product.rows.min((panel + 1) * MR);
+                    for (columns, runs) in columns.chunks_exact(wide * step).zip(&runs[..tiles]) {
+                        let vectors = vectors::<S>(runs);
+                        let (columns, _) = S::as_simd_f32s(columns);
+                        let columns = &columns[..offsets.len() * vectors];
+                        let mut sums = [[simd.splat_f32s(0.0); VECTORS]; MR];
+                        for (row, sums) in rows.clone().zip(&mut sums) {
+                            if k == 0 {
+                                *sums = [simd.splat_f32s(bias[row]); VECTORS];
+                            } else {
+                                let lanes = pulp::bytemuck::cast_slice_mut(sums);
+                                load(&out[row * grid.plane..], runs, grid.to.1, lanes);
+                            }
+                        }
+                        match vectors {
+                            1 => tile::multiply::<S, MR, 1>(simd, weights, columns, &mut sums),
+                            2 => tile::multiply::<S, MR, 2>(simd, weights, columns, &mut sums),
+                            _ => {
+                                tile::multiply::<S, MR, VECTORS>(simd, weights, columns, &mut sums);
+                            }
+                        }
+                        if let Some(floor) = floor.filter(|_| k + step >= depth) {
+                            let floor = simd.splat_f32s(floor);
+                            for sum in sums.as_flattened_mut() {
+                                *sum = simd.max_f32s(*sum, floor);
+                            }
+                        }
+                        for (row, sums) in rows.clone().zip(&sums) {
+                            let lanes = pulp::bytemuck::cast_slice(sums);
+                            store(&mut out[row * grid.plane..], runs, grid.to.1, lanes);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Grid {
+    /// The windows from `start` to `end`, counted over all images.
+    fn runs(&self, start: usize, end: usize, runs: &mut Vec<Run>) {
+        runs.clear();
+        let windows = self.height * self.width;
+        let is_flat =
+            self.to == (self.width, 1) && self.from == (self.width * self.from.1, self.from.1);
+        let mut at = start;
+        while at < end {
+            let (image, window) = (at / windows, at % windows);
+            let (y, x) = (window / self.width, window % self.width);
+            let row = if is_flat { windows - window } else { self.width - x };
+            let length = row.min(end - at);
+            let from = image * self.image + y * self.from.0 + x * self.from.1;
+            let to = image * self.outputs + self.first + y * self.to.0 + x * self.to.1;
+            runs.push(Run { from, to, length });
+            at += length;
+        }
+    }
+}
+
+/// Vectors that a tile of these columns takes.
+#[inline(always)]
+fn vectors<S: Simd>(runs: &[Run]) -> usize {
+    runs.iter().map(|run| run.length).sum::<usize>().div_ceil(S::F32_LANES)
+}
+
+#[inline(always)]
+fn gather(images: &[f32], runs: &[Run], step: usize, mut to: &mut [f32]) {
+    for run in runs {
+        let (part, rest) = to.split_at_mut(run.length);
+        let from = &images[run.from..];
+        if step == 1 {
+            tile::copy(&from[..run.length], part);
+        } else {
+            part.iter_mut().zip(from.iter().step_by(step)).for_each(|(to, from)| *to = *from);
+        }
+        to = rest;
+    }
+}
+
+#[inline(always)]
+fn load(out: &[f32], runs: &[Run], step: usize, mut to: &mut [f32]) {
+    for run in runs {
+        let (part, rest) = to.split_at_mut(run.length);
+        let from = &out[run.to..];
+        if step == 1 {
+            tile::copy(&from[..run.length], part);
+        } else {
+            part.iter_mut().zip(from.iter().step_by(step)).for_each(|(to, from)| *to = *from);
+        }
+        to = rest;
+    }
+}
+
+#[inline(always)]
+fn store(out: &mut [f32], runs: &[Run], step: usize, mut from: &[f32]) {
+    for run in runs {
+        let (part, rest) = from.split_at(run.length);
+        let to = &mut out[run.to..];
+        if step == 1 {
+            tile::copy(part, &mut to[..run.length]);
+        } else {
+            to.iter_mut().step_by(step).zip(part).for_each(|(to, from)| *to = *from);
+        }
+        from = rest;
+    }
+}

@@ -1,0 +1,281 @@
+//! Our operators against tract's, over random shapes.
+
+use proptest::prelude::*;
+use tract_onnx::prelude::*;
+use tract_onnx::tract_core::ops::cnn::{Conv, Deconv, KernelFormat, PaddingSpec, PoolSpec};
+use tract_onnx::tract_core::ops::einsum::EinSum;
+use tract_onnx::tract_core::ops::math::{add, max};
+use tract_onnx::tract_core::ops::nn::DataFormat;
+
+use super::lower;
+use crate::grad::testing::values;
+
+#[derive(Clone, Debug)]
+struct Case {
+    batch: usize,
+    has_n: bool,
+    group: usize,
+    inputs: usize,
+    outputs: usize,
+    image: Vec<usize>,
+    kernel: Vec<usize>,
+    strides: Vec<usize>,
+    dilations: Vec<usize>,
+    before: Vec<usize>,
+    after: Vec<usize>,
+    adjustments: Vec<usize>,
+    transposed: bool,
+}
+
+impl Case {
+    fn spec(&self) -> PoolSpec {
+        PoolSpec {
+            data_format: if self.has_n { DataFormat::NCHW } else { DataFormat::CHW },
+            kernel_shape: self.kernel.iter().copied().collect(),
+            padding: PaddingSpec::Explicit(
+                self.before.iter().copied().collect(),
+                self.after.iter().copied().collect(),
+            ),
+            dilations: Some(self.dilations.iter().copied().collect()),
+            strides: Some(self.strides.iter().copied().collect()),
+            input_channels: self.group * self.inputs,
+            output_channels: self.group * self.outputs,
+        }
+    }
+
+    fn shape(&self, batch: usize) -> TVec<usize> {
+        let format = self.spec().data_format;
+        format.from_n_c_hw(batch, self.group * self.inputs, &self.image).unwrap().shape
+    }
+
+    fn model(&self, batch: usize) -> TypedModel {
+        let mut model = TypedModel::default();
+        let image = model.add_source("image", f32::fact(&*self.shape(batch))).unwrap();
+        let sides = &self.kernel[..];
+        let kernel = [&[self.group * self.outputs, self.inputs], sides].concat();
+        let kernel = values(&kernel, -1.0, 0.7).cast_to::<f32>().unwrap().into_owned();
+        let bias = values(&[self.group * self.outputs], -1.0, 1.0);
+        let bias = bias.cast_to::<f32>().unwrap().into_owned();
+        let inputs = [
+            image,
+            model.add_const("kernel", kernel).unwrap(),
+            model.add_const("bias", bias).unwrap(),
+        ];
+        let (pool_spec, group) = (self.spec(), self.group);
+        let out = if self.transposed {
+            let adjustments = self.adjustments.iter().copied().collect();
+            let kernel_format = KernelFormat::OIHW;
+            model.wire_node("op", Deconv { pool_spec, kernel_format, adjustments, group }, &inputs)
+        } else {
+            let kernel_fmt = KernelFormat::OIHW;
+            model.wire_node("op", Conv { pool_spec, kernel_fmt, group, q_params: None }, &inputs)
+        };
+        model.select_output_outlets(&out.unwrap()).unwrap();
+        model
+    }
+
+    fn run(model: TypedModel, image: Tensor) -> Tensor {
+        let plan = model.into_optimized().unwrap().into_runnable().unwrap();
+        plan.run(tvec![image.into_tvalue()]).unwrap().remove(0).into_tensor()
+    }
+
+    /// None when there is no output, or tract has another operator for it.
+    fn check(&self) -> Option<()> {
+        let spec = self.spec();
+        let reaches = |at: usize| {
+            let field = (self.kernel[at] - 1) * self.dilations[at] + 1;
+            if self.transposed {
+                let span = (self.image[at] - 1) * self.strides[at] + field + self.adjustments[at];
+                span > self.before[at] + self.after[at]
+            } else {
+                self.image[at] + self.before[at] + self.after[at] >= field
+            }
+        };
+        (0..spec.rank()).all(reaches).then_some(())?;
+        let shape = self.shape(self.batch);
+        let image = values(&shape, -1.0, 1.0).cast_to::<f32>().unwrap().into_owned();
+        let expected = Self::run(self.model(self.batch), image.clone());
+        let mut model = self.model(self.batch);
+        lower(&mut model).unwrap();
+        let is_ours = model.nodes.iter().any(|node| node.op.name() == "Windowed");
+        assert!(is_ours || self.group > 1, "not lowered: {self:?}");
+        let found = Self::run(model, image.clone());
+        assert_eq!(found.shape(), expected.shape());
+        let (found_values, expected) = (slice(&found), slice(&expected));
+        for (found, expected) in found_values.iter().zip(expected) {
+            let apart = (found - expected).abs();
+            assert!(apart <= 2e-5 * (1.0 + expected.abs()), "{found} not {expected}: {self:?}");
+        }
+        // Each image by itself: the same bits.
+        if self.has_n && is_ours {
+            let mut alone = self.model(1);
+            lower(&mut alone).unwrap();
+            let each = found_values.len() / self.batch;
+            for (at, expected) in found_values.chunks(each).enumerate() {
+                let one = image.slice(0, at, at + 1).unwrap();
+                assert!(slice(&Self::run(alone.clone(), one)) == expected, "{self:?}");
+            }
+        }
+        Some(())
+    }
+}
+
+fn slice(tensor: &Tensor) -> Vec<f32> {
+    tensor.try_as_plain_ram().unwrap().as_slice::<f32>().unwrap().to_vec()
+}
+
+fn cases() -> impl Strategy<Value = Case> {
+    (1..=2_usize).prop_flat_map(|rank| {
+        let of = |range: std::ops::Range<usize>| proptest::collection::vec(range, rank);
+        let numbers = (1..5_usize, any::<bool>(), 1..4_usize, 1..12_usize, 1..21_usize);
+        let sides = (of(1..13), of(1..5), of(1..4), of(1..3));
+        (numbers, sides, of(0..4), of(0..4), of(0..3), any::<bool>()).prop_map(
+            |(numbers, sides, before, after, adjustments, transposed)| {
+                let (batch, has_n, group, inputs, outputs) = numbers;
+                let (image, kernel, strides, dilations) = sides;
+                Case {
+                    batch: if has_n { batch } else { 1 },
+                    has_n,
+                    group,
+                    inputs,
+                    outputs,
+                    image,
+                    kernel,
+                    strides,
+                    dilations,
+                    before,
+                    after,
+                    adjustments,
+                    transposed,
+                }
+            },
+        )
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn convolutions_are_tracts(case in cases()) {
+        case.check();
+    }
+}
+
+fn of_three_by_three() -> impl Strategy<Value = Case> {
+    let sides = || proptest::collection::vec(1..20_usize, 2);
+    let margins = || proptest::collection::vec(0..4_usize, 2);
+    let numbers = (1..5_usize, 16..37_usize, 16..30_usize);
+    (numbers, sides(), margins(), margins()).prop_map(|(numbers, image, before, after)| {
+        let (batch, inputs, outputs) = numbers;
+        Case {
+            batch,
+            has_n: true,
+            group: 1,
+            inputs,
+            outputs,
+            image,
+            kernel: vec![3, 3],
+            strides: vec![1, 1],
+            dilations: vec![1, 1],
+            before,
+            after,
+            adjustments: vec![0, 0],
+            transposed: false,
+        }
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    /// Winograd's sums are of other terms.
+    #[test]
+    fn winograds_convolutions_are_tracts(case in of_three_by_three()) {
+        case.check();
+    }
+}
+
+/// `max(0, x W + b)` for rows of one or two axes, the weights either way round.
+fn layer(shape: &[usize], (depth, columns): (usize, usize), swaps: bool) -> TypedModel {
+    let mut model = TypedModel::default();
+    let x = model.add_source("x", f32::fact(shape)).unwrap();
+    let float = |tensor: Tensor| tensor.cast_to::<f32>().unwrap().into_owned();
+    let weights = if swaps { [columns, depth] } else { [depth, columns] };
+    let weights = model.add_const("weights", float(values(&weights, -1.0, 0.8))).unwrap();
+    let (lead, matrix) =
+        (if shape.len() == 3 { "bm" } else { "m" }, if swaps { "nk" } else { "kn" });
+    let axes = format!("{lead}k,{matrix}->{lead}n").parse().unwrap();
+    let op = EinSum::new(axes, f32::datum_type());
+    let product = model.wire_node("product", op, &[x, weights]).unwrap();
+    let of_rank = |tensor: Tensor| tensor.broadcast_into_rank(shape.len()).unwrap();
+    let bias = of_rank(float(values(&[columns], -1.0, 1.0)));
+    let bias = model.add_const("bias", bias).unwrap();
+    let sum = model.wire_node("sum", add(), &[product[0], bias]).unwrap();
+    let zero = model.add_const("zero", of_rank(tensor0(0.0_f32))).unwrap();
+    let out = model.wire_node("out", max(), &[sum[0], zero]).unwrap();
+    model.select_output_outlets(&out).unwrap();
+    model
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    #[test]
+    fn layers_are_tracts(
+        (rows, of_batch) in (1..130_usize, proptest::option::of(1..4_usize)),
+        size in (1..700_usize, 1..130_usize),
+        swaps in any::<bool>(),
+    ) {
+        let lead = of_batch.map_or(vec![rows], |batch| vec![batch, rows]);
+        let shape = [&lead[..], &[size.0]].concat();
+        let x = values(&shape, -1.0, 1.0).cast_to::<f32>().unwrap().into_owned();
+        let model = layer(&shape, size, swaps);
+        let expected = slice(&Case::run(model.clone(), x.clone()));
+        let mut ours = model;
+        lower(&mut ours).unwrap();
+        let names: Vec<_> = ours.nodes.iter().map(|node| node.op.name()).collect();
+        assert_eq!(names.iter().filter(|name| **name != "Source").count(), 1, "{names:?}");
+        let found = slice(&Case::run(ours, x.clone()));
+        for (found, expected) in found.iter().zip(&expected) {
+            let apart = (found - expected).abs();
+            assert!(apart <= 2e-5 * (1.0 + expected.abs()), "{found} not {expected}");
+        }
+        // A row by itself: the same bits.
+        if of_batch.is_none() {
+            let mut alone = layer(&[1, size.0], size, swaps);
+            lower(&mut alone).unwrap();
+            let last = x.slice(0, rows - 1, rows).unwrap();
+            assert!(slice(&Case::run(alone, last)) == found[(rows - 1) * size.1..]);
+        }
+    }
+}
+
+/// More columns than a block of tiles, and more depth than a step.
+#[test]
+fn blocks_join() {
+    let case = Case {
+        batch: 3,
+        has_n: true,
+        group: 1,
+        inputs: 70,
+        outputs: 11,
+        image: vec![23, 21],
+        kernel: vec![3, 3],
+        strides: vec![1, 1],
+        dilations: vec![1, 1],
+        before: vec![1, 1],
+        after: vec![1, 1],
+        adjustments: vec![1, 1],
+        transposed: false,
+    };
+    case.check().unwrap();
+    let up = Case { strides: vec![2, 2], transposed: true, ..case };
+    up.check().unwrap();
+    // Few rows, whose windows are not gathered; a row of them is no whole number of vectors.
+    for outputs in 1..=5 {
+        let wide = Case { outputs, image: vec![5, 39], ..up.clone() };
+        wide.check().unwrap();
+        Case { strides: vec![1, 1], transposed: false, ..wide }.check().unwrap();
+    }
+}

@@ -1,0 +1,336 @@
+//! Convolutions of 3x3 kernels at stride 1 with 16 instead of 36 multiplications per four outputs: Winograd's F(2x2, 3x3), after
+//! Lavin & Gray 2015, <https://arxiv.org/abs/1509.09308>, section 4.1.
+
+use pulp::{Simd, WithSimd};
+
+use super::tile::{self, VECTORS};
+use crate::simd::arch;
+
+/// Places in a transformed patch of 4x4.
+const PLACES: usize = 16;
+/// Patches that are transformed together: a whole number of the widest tiles on every machine.
+const PATCHES: usize = 48;
+/// Channels and rows from which on the transforms are worth their while.
+pub(super) const LEAST: usize = 16;
+
+type Lane = [f32; PATCHES];
+
+/// A convolution of images, channels first, which come with any margins of zeros.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Winograd {
+    /// Panels of a few rows; within a panel the places, within those the channels, within those the rows.
+    weights: Vec<f32>,
+    panel: usize,
+    bias: Vec<f32>,
+    channels: usize,
+    /// Height and width of an image, the zeros before it, and of what comes of it.
+    size: [usize; 2],
+    before: [usize; 2],
+    out: [usize; 2],
+}
+
+/// Memory that is used again.
+#[derive(Debug, Default)]
+pub(super) struct Transformed {
+    /// The images with their margins: of each row first the even columns, then the odd ones.
+    padded: Vec<f32>,
+    /// Place by place, tile by tile, channel by channel.
+    patches: Vec<f32>,
+    products: Vec<Lane>,
+}
+
+/// Patches beside each other.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    image: usize,
+    y: usize,
+    x: usize,
+    length: usize,
+}
+
+impl Winograd {
+    /// `weight(row, channel)` is the kernel, row by row.
+    pub(super) fn new(
+        (bias, channels): (Vec<f32>, usize),
+        [size, before, out]: [[usize; 2]; 3],
+        weight: impl Fn(usize, usize) -> [f32; 9],
+    ) -> Self {
+        let (rows, panel) = (bias.len(), tile::panel());
+        let mut weights = vec![0.0; rows.div_ceil(panel) * PLACES * channels * panel];
+        for row in 0..rows {
+            for channel in 0..channels {
+                for (place, value) in transformed(weight(row, channel)).into_iter().enumerate() {
+                    let at = (row / panel * PLACES + place) * channels + channel;
+                    weights[at * panel + row % panel] = value;
+                }
+            }
+        }
+        Self { weights, panel, bias, channels, size, before, out }
+    }
+
+    /// Of all these images, into `out`. What is below `floor` becomes it.
+    pub(super) fn run(
+        &self,
+        floor: Option<f32>,
+        images: &[f32],
+        out: &mut [f32],
+        memory: &mut Transformed,
+    ) {
+        arch().dispatch(Running { of: self, floor, images, out, memory });
+    }
+
+    /// Patches in a column and in a row of an image.
+    fn grid(&self) -> [usize; 2] {
+        self.out.map(|side| side.div_ceil(2))
+    }
+
+    /// Half of a row with its margins.
+    fn half(&self) -> usize {
+        self.grid()[1] + 1
+    }
+
+    #[inline(always)]
+    fn pad(&self, images: &[f32], to: &mut Vec<f32>) {
+        let ([height, width], [top, left]) = (self.size, self.before);
+        let (rows, half) = (2 * self.grid()[0] + 2, self.half());
+        to.resize(images.len() / (height * width) * rows * 2 * half, 0.0);
+        let planes = images.chunks_exact(height * width).zip(to.chunks_exact_mut(rows * 2 * half));
+        for (from, to) in planes {
+            for (row, to) in to.chunks_exact_mut(2 * half).enumerate() {
+                let within = row.checked_sub(top).filter(|row| *row < height);
+                let Some(row) = within else {
+                    to.fill(0.0);
+                    continue;
+                };
+                let from = &from[row * width..][..width];
+                let (even, odd) = to.split_at_mut(half);
+                for (parity, to) in [even, odd].into_iter().enumerate() {
+                    // Column c of the padded row is column c - left of the image.
+                    let first = (left + 1 - parity) / 2;
+                    let skipped = 2 * first + parity - left;
+                    let columns = from.iter().skip(skipped).step_by(2);
+                    let end = half.min(first + columns.len());
+                    to[..first].fill(0.0);
+                    to[first..end].iter_mut().zip(columns).for_each(|(to, from)| *to = *from);
+                    to[end..].fill(0.0);
+                }
+            }
+        }
+    }
+
+    /// The patches from `start` on.
+    fn runs(&self, start: usize, end: usize, runs: &mut Vec<Run>) {
+        let [down, across] = self.grid();
+        runs.clear();
+        let mut at = start;
+        while at < end {
+            let (image, patch) = (at / (down * across), at % (down * across));
+            let (y, x) = (patch / across, patch % across);
+            let length = (across - x).min(end - at);
+            runs.push(Run { image, y, x, length });
+            at += length;
+        }
+    }
+
+    /// The values of a channel's patches, row by row and column by column of a patch.
+    #[inline(always)]
+    fn gather(&self, padded: &[f32], channel: usize, runs: &[Run], to: &mut [[Lane; 4]; 4]) {
+        let (rows, half) = (2 * self.grid()[0] + 2, self.half());
+        let mut at = 0;
+        for run in runs {
+            let plane = (run.image * self.channels + channel) * rows;
+            for (row, to) in to.iter_mut().enumerate() {
+                let from = &padded[(plane + 2 * run.y + row) * 2 * half..][..2 * half];
+                for (column, to) in to.iter_mut().enumerate() {
+                    let first = column % 2 * half + run.x + column / 2;
+                    tile::copy(&from[first..][..run.length], &mut to[at..][..run.length]);
+                }
+            }
+            at += run.length;
+        }
+    }
+
+    /// The outputs of one row of weights.
+    #[inline(always)]
+    fn scatter(&self, row: usize, runs: &[Run], [upper, lower]: &[[Lane; 2]; 2], out: &mut [f32]) {
+        let [height, width] = self.out;
+        let mut at = 0;
+        for run in runs {
+            let plane = (run.image * self.bias.len() + row) * height * width;
+            for (line, [even, odd]) in [upper, lower].into_iter().enumerate() {
+                let y = 2 * run.y + line;
+                if y == height {
+                    continue;
+                }
+                let end = width.min(2 * (run.x + run.length));
+                let to = &mut out[plane + y * width..][2 * run.x..end];
+                let (pairs, rest) = to.as_chunks_mut::<2>();
+                let (even, odd) = (&even[at..][..run.length], &odd[at..][..run.length]);
+                for ((to, even), odd) in pairs.iter_mut().zip(even).zip(odd) {
+                    *to = [*even, *odd];
+                }
+                // Of an odd width, the last patch has one column.
+                rest.iter_mut().zip(even.last()).for_each(|(to, even)| *to = *even);
+            }
+            at += run.length;
+        }
+    }
+}
+
+/// G g G' of a kernel.
+fn transformed(g: [f32; 9]) -> [f32; PLACES] {
+    let line = |[a, b, c]: [f32; 3]| [a, 0.5 * (a + b + c), 0.5 * (a - b + c), c];
+    let columns: [[f32; 4]; 3] = std::array::from_fn(|x| line([g[x], g[3 + x], g[6 + x]]));
+    let rows: [[f32; 4]; 4] =
+        std::array::from_fn(|y| line([columns[0][y], columns[1][y], columns[2][y]]));
+    std::array::from_fn(|place| rows[place / 4][place % 4])
+}
+
+/// What `combine` makes of four lanes.
+#[inline(always)]
+fn lanes<const N: usize>(
+    from: [&Lane; 4],
+    combine: impl Fn([f32; 4]) -> [f32; N],
+    mut to: [&mut Lane; N],
+) {
+    for at in 0..PATCHES {
+        let values = combine([from[0][at], from[1][at], from[2][at], from[3][at]]);
+        for (to, value) in to.iter_mut().zip(values) {
+            to[at] = value;
+        }
+    }
+}
+
+/// B' d of four values.
+#[inline(always)]
+fn of_patch([a, b, c, d]: [f32; 4]) -> [f32; 4] {
+    [a - c, b + c, c - b, b - d]
+}
+
+/// A' m of four values.
+#[inline(always)]
+fn of_product([a, b, c, d]: [f32; 4]) -> [f32; 2] {
+    [a + b + c, b - c - d]
+}
+
+struct Running<'a> {
+    of: &'a Winograd,
+    floor: Option<f32>,
+    images: &'a [f32],
+    out: &'a mut [f32],
+    memory: &'a mut Transformed,
+}
+
+impl WithSimd for Running<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        if self.of.panel == 8 {
+            self.over::<S, 8>(simd);
+        } else {
+            self.over::<S, 4>(simd);
+        }
+    }
+}
+
+impl Running<'_> {
+    #[inline(always)]
+    fn over<S: Simd, const MR: usize>(self, simd: S) {
+        let Running { of, floor, images, out, memory } = self;
+        let Transformed { padded, patches, products } = memory;
+        let [height, width] = of.size;
+        let count = images.len() / (of.channels * height * width);
+        of.pad(images, padded);
+        let total = count * of.grid()[0] * of.grid()[1];
+        let wide = VECTORS * S::F32_LANES;
+        patches.resize(PLACES * of.channels * PATCHES, 0.0);
+        products.resize(PLACES * MR, [0.0; PATCHES]);
+        let mut runs = vec![];
+        for first in (0..total).step_by(PATCHES) {
+            of.runs(first, total.min(first + PATCHES), &mut runs);
+            let tiles = (total - first).min(PATCHES).div_ceil(wide);
+            for channel in 0..of.channels {
+                transform(of, padded, channel, &runs, wide, patches);
+            }
+            for panel in 0..of.bias.len().div_ceil(MR) {
+                let size = of.channels * MR;
+                let weights = &of.weights[panel * PLACES * size..][..PLACES * size];
+                for (place, products) in products.chunks_exact_mut(MR).enumerate() {
+                    let weights = &weights[place * size..][..size];
+                    let patches = &patches[place * of.channels * PATCHES..];
+                    for tile in 0..tiles {
+                        let columns = &patches[tile * of.channels * wide..][..of.channels * wide];
+                        let (columns, _) = S::as_simd_f32s(columns);
+                        let mut sums = [[simd.splat_f32s(0.0); VECTORS]; MR];
+                        tile::multiply::<S, MR, VECTORS>(simd, weights, columns, &mut sums);
+                        for (product, sums) in products.iter_mut().zip(&sums) {
+                            let (to, _) = S::as_mut_simd_f32s(&mut product[tile * wide..][..wide]);
+                            to.copy_from_slice(sums);
+                        }
+                    }
+                }
+                for row in panel * MR..of.bias.len().min((panel + 1) * MR) {
+                    let place = |place: usize| &products[place * MR + row % MR];
+                    let ends = finish(place, of.bias[row], floor);
+                    of.scatter(row, &runs, &ends, out);
+                }
+            }
+        }
+    }
+}
+
+/// B' d B of a channel's patches.
+#[inline(always)]
+fn transform(
+    of: &Winograd,
+    padded: &[f32],
+    channel: usize,
+    runs: &[Run],
+    wide: usize,
+    patches: &mut [f32],
+) {
+    let mut values = [[[0.0; PATCHES]; 4]; 4];
+    let mut half = [[[0.0; PATCHES]; 4]; 4];
+    of.gather(padded, channel, runs, &mut values);
+    let [a, b, c, d] = &mut half;
+    for column in 0..4 {
+        let from = [0, 1, 2, 3].map(|row: usize| &values[row][column]);
+        lanes(from, of_patch, [&mut a[column], &mut b[column], &mut c[column], &mut d[column]]);
+    }
+    for (row, [a, b, c, d]) in half.iter().enumerate() {
+        let mut done = [[0.0; PATCHES]; 4];
+        let [e, f, g, h] = &mut done;
+        lanes([a, b, c, d], of_patch, [e, f, g, h]);
+        for (column, lane) in done.iter().enumerate() {
+            let place = (4 * row + column) * of.channels * PATCHES;
+            for (tile, from) in lane.chunks_exact(wide).enumerate() {
+                let at = place + (tile * of.channels + channel) * wide;
+                patches[at..at + wide].copy_from_slice(from);
+            }
+        }
+    }
+}
+
+/// A' m A, with the bias and the floor.
+#[inline(always)]
+fn finish<'a>(place: impl Fn(usize) -> &'a Lane, bias: f32, floor: Option<f32>) -> [[Lane; 2]; 2] {
+    let mut half = [[[0.0; PATCHES]; 4]; 2];
+    let [upper, lower] = &mut half;
+    for column in 0..4 {
+        let from = [0, 1, 2, 3].map(|row| place(4 * row + column));
+        lanes(from, of_product, [&mut upper[column], &mut lower[column]]);
+    }
+    let floor = floor.unwrap_or(f32::NEG_INFINITY);
+    let last = |values: [f32; 4]| {
+        of_product(values).map(|value| {
+            let value = value + bias;
+            if value < floor { floor } else { value }
+        })
+    };
+    let mut ends = [[[0.0; PATCHES]; 2]; 2];
+    for (from, [even, odd]) in half.iter().zip(&mut ends) {
+        lanes([&from[0], &from[1], &from[2], &from[3]], last, [even, odd]);
+    }
+    ends
+}
