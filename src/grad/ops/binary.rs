@@ -3,6 +3,8 @@
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::*;
 
+use crate::simd::vectorized;
+
 /// The derivative of y = f(a, b) in one operand.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Partial {
@@ -20,7 +22,9 @@ pub(crate) enum Partial {
 
 impl Partial {
     /// Multiplies each cotangent by the derivative, where it is finite; `b` may be a single value.
+    #[inline(always)]
     fn scale(self, a: &[f32], b: &[f32], cotangent: &mut [f32]) {
+        #[inline(always)]
         fn each(a: &[f32], b: &[f32], cotangent: &mut [f32], partial: impl Fn(f32, f32) -> f32) {
             let scale = |g: &mut f32, a: f32, b: f32| {
                 let partial = partial(a, b);
@@ -51,6 +55,7 @@ impl Partial {
 }
 
 /// Keeps each cotangent where `keeps` holds, and zeroes it elsewhere.
+#[inline(always)]
 fn select(a: &[f32], b: &[f32], cotangent: &mut [f32], keeps: impl Fn(f32, f32) -> bool) {
     let keep = |g: &mut f32, a: f32, b: f32| *g = if keeps(a, b) { *g } else { 0.0 };
     if let [b] = b {
@@ -99,7 +104,12 @@ impl EvalOp for BinaryGrad {
         {
             let (a, b) = (a.try_as_plain_ram()?, b.try_as_plain_ram()?);
             let mut out = cotangent.try_as_plain_ram_mut()?;
-            self.0.scale(a.as_slice::<f32>()?, b.as_slice::<f32>()?, out.as_slice_mut::<f32>()?);
+            let (a, b) = (a.as_slice::<f32>()?, b.as_slice::<f32>()?);
+            let out = out.as_slice_mut::<f32>()?;
+            vectorized(
+                #[inline(always)]
+                || self.0.scale(a, b, out),
+            );
         }
         Ok(tvec![cotangent.into_tvalue()])
     }

@@ -5,6 +5,9 @@ use std::f32::consts::{FRAC_2_SQRT_PI, SQRT_2};
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::*;
 
+use super::exp::exp;
+use crate::simd::vectorized;
+
 /// The derivative of a function y = f(x), from x, y or both, whichever is cheapest and loses no digits: from y, the
 /// slopes of a saturated sigmoid or tanh would round to zero.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,7 +46,9 @@ pub(crate) enum Slope {
 impl Slope {
     /// Multiplies each cotangent by the slope. An infinite slope counts as zero: it stands at the edge of the domain, or
     /// where the value itself overflowed in a branch that was not taken.
+    #[inline(always)]
     fn scale(self, x: &[f32], y: &[f32], cotangent: &mut [f32]) {
+        #[inline(always)]
         fn each(x: &[f32], y: &[f32], cotangent: &mut [f32], slope: impl Fn(f32, f32) -> f32) {
             for ((g, x), y) in cotangent.iter_mut().zip(x).zip(y) {
                 let slope = slope(*x, *y);
@@ -60,13 +65,13 @@ impl Slope {
             Self::Atanh => each(x, y, cotangent, |x, _| ((1.0 - x) * (1.0 + x)).recip()),
             Self::Cos => each(x, y, cotangent, |x, _| -x.sin()),
             Self::Cosh => each(x, y, cotangent, |x, _| x.sinh()),
-            Self::Erf => each(x, y, cotangent, |x, _| FRAC_2_SQRT_PI * (-x * x).exp()),
+            Self::Erf => each(x, y, cotangent, |x, _| FRAC_2_SQRT_PI * exp(-x * x)),
             Self::Exp => each(x, y, cotangent, |_, y| y),
             Self::GeluApproximate(power) => {
                 each(x, y, cotangent, |x, _| gelu_approximate(x, power));
             }
             Self::GeluExact => each(x, y, cotangent, |x, y| {
-                let density = FRAC_2_SQRT_PI / (2.0 * SQRT_2) * (-0.5 * x * x).exp();
+                let density = FRAC_2_SQRT_PI / (2.0 * SQRT_2) * exp(-0.5 * x * x);
                 if x == 0.0 { 0.5 } else { y / x + x * density }
             }),
             Self::HardSwish => each(x, y, cotangent, |x, _| {
@@ -89,11 +94,11 @@ impl Slope {
             Self::Recip => each(x, y, cotangent, |_, y| -y * y),
             Self::Rsqrt => each(x, y, cotangent, |_, y| -0.5 * y * y * y),
             Self::Sigmoid => each(x, y, cotangent, |x, _| {
-                let tail = (-x.abs()).exp();
+                let tail = exp(-x.abs());
                 tail / ((1.0 + tail) * (1.0 + tail))
             }),
             Self::Silu => each(x, y, cotangent, |x, _| {
-                let tail = (-x.abs()).exp();
+                let tail = exp(-x.abs());
                 let (above, below) = ((1.0 + tail).recip(), tail / (1.0 + tail));
                 if x >= 0.0 { above + x * above * below } else { below + x * above * below }
             }),
@@ -103,7 +108,7 @@ impl Slope {
             Self::Square => each(x, y, cotangent, |x, _| 2.0 * x),
             Self::Tan => each(x, y, cotangent, |_, y| 1.0 + y * y),
             Self::Tanh => each(x, y, cotangent, |x, _| {
-                let tail = (-2.0 * x.abs()).exp();
+                let tail = exp(-2.0 * x.abs());
                 4.0 * tail / ((1.0 + tail) * (1.0 + tail))
             }),
         }
@@ -157,7 +162,12 @@ impl EvalOp for UnaryGrad {
         {
             let (x, y) = (x.try_as_plain_ram()?, y.try_as_plain_ram()?);
             let mut out = cotangent.try_as_plain_ram_mut()?;
-            self.0.scale(x.as_slice::<f32>()?, y.as_slice::<f32>()?, out.as_slice_mut::<f32>()?);
+            let (x, y) = (x.as_slice::<f32>()?, y.as_slice::<f32>()?);
+            let out = out.as_slice_mut::<f32>()?;
+            vectorized(
+                #[inline(always)]
+                || self.0.scale(x, y, out),
+            );
         }
         Ok(tvec![cotangent.into_tvalue()])
     }

@@ -83,9 +83,12 @@ fn extremum(
     step: &Step<'_>,
     partial: impl Fn(f32) -> Partial,
 ) -> TractResult<Cotangents> {
-    let tie = if step.wants == [true, true] { 0.5 } else { 0.0 };
+    let both = step.wants == [true, true];
+    let tie = if both { 0.5 } else { 0.0 };
     sides(tape, step, |tape, cotangent, side| {
-        let inputs = [step.input(side), step.input(1 - side), cotangent];
+        // The output is ahead of the rival wherever the input is: so the input need not be kept.
+        let ahead = if both { step.input(side) } else { step.output() };
+        let inputs = [ahead, step.input(1 - side), cotangent];
         tape.emit_in_f32(BinaryGrad(partial(tie)), &inputs)
     })
 }
