@@ -7,6 +7,7 @@ mod spacing;
 
 pub use domain::{Domain, Levels, Monotone};
 pub(crate) use realise::Stride;
+pub(crate) use region::climb;
 pub use region::{Region, StepSize, Violation};
 pub use spacing::Spacing;
 

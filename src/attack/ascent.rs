@@ -13,7 +13,7 @@ use crate::grid::Grid;
 use crate::loss::Loss;
 use crate::model::LossGradient;
 use crate::rng::Stream;
-use crate::threat::{Region, StepSize};
+use crate::threat::{Region, StepSize, climb};
 
 /// The settings that tell those attacks apart.
 #[derive(Debug)]
@@ -86,6 +86,7 @@ impl Ascent {
         let mut batch = Batch {
             features,
             early_stop: self.early_stop,
+            climbs: self.momentum == 0.0 && self.smoothing.is_none(),
             grid: Grid::new(target.shape()),
             draft: vec![0.0; features],
             ..Batch::default()
@@ -97,6 +98,8 @@ impl Ascent {
             if self.random_start {
                 target.region(slot).random_point(&mut stream, &mut batch.points[from..]);
             }
+            let Batch { climbs, lower, upper, .. } = &mut batch;
+            *climbs = *climbs && target.region(slot).add_limits(lower, upper);
             batch.slots.push(slot);
             batch.aims.push(aim);
             batch.streams.push(stream);
@@ -137,6 +140,13 @@ impl Ascent {
             let (slot, range) = (batch.slots[row], batch.range(row));
             let region = target.region(slot);
             let gradient = &mut batch.gradient[range.clone()];
+            if batch.climbs {
+                let limits = (&batch.lower[range.clone()], &batch.upper[range.clone()]);
+                let point = &mut batch.points[range.clone()];
+                if climb(point, gradient, region.lengths(self.step)(0), limits) {
+                    continue;
+                }
+            }
             let mut rises = region.restrict(gradient);
             if let Some(smoothing) = &self.smoothing {
                 smoothing.apply(&batch.grid, gradient, &mut batch.draft);
@@ -208,6 +218,10 @@ pub(super) struct Batch {
     pub(super) aims: Vec<Aim>,
     pub(super) streams: Vec<Stream>,
     pub(super) points: Vec<f32>,
+    /// Whether a step and its projection are one pass, within these limits of each feature.
+    climbs: bool,
+    lower: Vec<f32>,
+    upper: Vec<f32>,
     /// Empty without momentum.
     velocity: Vec<f32>,
     /// Where gradients are taken, empty where that is at the points.
@@ -263,6 +277,8 @@ impl Batch {
         close_gaps(&mut self.streams, 1, &kept);
         for values in [
             &mut self.points,
+            &mut self.lower,
+            &mut self.upper,
             &mut self.velocity,
             &mut self.ahead,
             &mut self.gradient,

@@ -3,8 +3,9 @@
 use rand_distr::{Distribution, StandardNormal};
 
 use super::{Bounds, Domain, Monotone, Spacing};
-use crate::norm::{Norm, Radius, spread};
+use crate::norm::{Norm, Radius, move_within, spread};
 use crate::rng::Stream;
+use crate::simd::vectorized;
 
 /// The points that an attacker may choose for one sample: ball, box and mask, and what the domain says.
 #[derive(Clone, Copy, Debug)]
@@ -97,6 +98,9 @@ impl<'a> Region<'a> {
         if point.len() != self.clean.len() {
             return Err(Violation::Length { found: point.len(), expected: self.clean.len() });
         }
+        if self.is_plainly_inside(point) {
+            return self.within_radius(point);
+        }
         for (feature, (&x, &c)) in point.iter().zip(self.clean).enumerate() {
             let (lower, upper) = self.bounds.at(feature);
             if !x.is_finite() {
@@ -125,8 +129,24 @@ impl<'a> Region<'a> {
         if let Some(group) = self.domain.not_one_hot(point) {
             return Err(Violation::NotOneHot { group });
         }
+        self.within_radius(point)
+    }
+
+    fn within_radius(&self, point: &[f32]) -> Result<f64, Violation> {
         let (size, eps) = (self.distance(point), self.radius.largest());
         if size > eps { Err(Violation::TooLarge { size, eps }) } else { Ok(size) }
+    }
+
+    /// Whether only the ball can be violated: in one pass without branches, where all features are alike.
+    fn is_plainly_inside(&self, point: &[f32]) -> bool {
+        let (Bounds::Uniform(lower, upper), Radius::Scalar(_), None) =
+            (self.bounds, self.radius, self.mask)
+        else {
+            return false;
+        };
+        let inside = |x: &f32| x.is_finite() & (x >= lower) & (x <= upper);
+        let all_inside = || point.iter().fold(true, |all, x| all & inside(x));
+        *self.domain == Domain::ANY && vectorized(all_inside)
     }
 
     /// Moves `point` into the region: masked features back to the clean value, the rest to the nearest point of the
@@ -156,6 +176,24 @@ impl<'a> Region<'a> {
         }
     }
 
+    /// Adds the smallest and the largest value of each feature in ball and box, where these hold all features one by one (Linf
+    /// without groups or a mask): for [`climb`], which is then a restricted step with its projection. Says whether it did.
+    pub(crate) fn add_limits(&self, lower: &mut Vec<f32>, upper: &mut Vec<f32>) -> bool {
+        let is_alike = matches!(self.radius, Radius::Scalar(_))
+            && self.mask.is_none()
+            && self.domain.one_hot.is_empty();
+        let Some(eps) = self.norm.reach(self.radius.largest()).filter(|_| is_alike) else {
+            return false;
+        };
+        for (feature, &clean) in self.clean.iter().enumerate() {
+            let eps = eps.max(0.0);
+            let (least, most) = self.bounds_at(feature);
+            lower.push(move_within(clean, -eps).max(least).min(most));
+            upper.push(move_within(clean, eps).max(least).min(most));
+        }
+        true
+    }
+
     /// Makes a gradient fit for [`step`](Self::step): zero where it is masked or NaN, finite where it is infinite; of
     /// groups, of which one feature rises as another falls, what differs from the mean. Says whether anything is left of it.
     pub fn restrict(&self, gradient: &mut [f32]) -> bool {
@@ -183,7 +221,14 @@ impl<'a> Region<'a> {
     /// in proportion to them. L2: along g / |g|. L1: the steepest coordinate by the size; one that meets its bound
     /// leaves the rest of the size to the next steepest.
     pub fn step(&self, point: &mut [f32], gradient: &[f32], size: StepSize) {
-        self.norm.step(point, gradient, self.lengths(size), |feature| self.bounds_at(feature));
+        let (lengths, bounds) = (self.lengths(size), |feature| self.bounds_at(feature));
+        match self.radius {
+            Radius::Scalar(_) => {
+                let length = lengths(0);
+                self.norm.step(point, gradient, |_| length, bounds);
+            }
+            Radius::PerFeature(_) => self.norm.step(point, gradient, lengths, bounds),
+        }
     }
 
     /// How far a step of this size moves each feature, or, where they share one budget, all of them together.
@@ -301,6 +346,32 @@ impl<'a> Region<'a> {
     }
 }
 
+/// Moves `point` by `length` along the sign of a gradient, and then to the nearest value within its limits: a
+/// [restricted](Region::restrict) step in Linf and its projection in one pass. Says whether the gradient is anything but zero.
+pub(crate) fn climb(
+    point: &mut [f32],
+    gradient: &[f32],
+    length: f64,
+    (lower, upper): (&[f32], &[f32]),
+) -> bool {
+    vectorized(
+        #[inline(always)]
+        || {
+            let mut rises = false;
+            let limits = lower.iter().zip(upper);
+            for ((x, &g), (&lower, &upper)) in point.iter_mut().zip(gradient).zip(limits) {
+                let (up, down) = (g > 0.0, g < 0.0);
+                rises |= up | down;
+                let step = if up { length } else { 0.0 } - if down { length } else { 0.0 };
+                let moved = (f64::from(*x) + step) as f32;
+                let moved = if moved < lower { lower } else { moved };
+                *x = if moved > upper { upper } else { moved };
+            }
+            rises
+        },
+    )
+}
+
 /// How a point leaves its region.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -342,4 +413,45 @@ pub enum Violation {
         /// The budget.
         eps: f64,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::threat::Threat;
+
+    proptest! {
+        /// One pass gives the bits of three.
+        #[test]
+        fn climbing_is_a_restricted_step_and_a_projection(
+            features in prop::collection::vec(
+                (0.0..1.0_f32, -0.3..1.3_f32, prop::sample::select(vec![0.0, -0.0, f32::NAN, 1e-30, -3.0, f32::INFINITY, 0.7])),
+                1..40,
+            ),
+            eps in 0.0..0.5_f64,
+            share in 0.01..2.0_f64,
+        ) {
+            let clean: Vec<f32> = features.iter().map(|feature| feature.0).collect();
+            let gradient: Vec<f32> = features.iter().map(|feature| feature.2).collect();
+            let threat = Threat::new(Norm::Linf, eps);
+            let region = threat.region(0, &clean);
+            let mut start: Vec<f32> = features.iter().map(|feature| feature.1).collect();
+            region.project(&mut start);
+
+            let (mut expected, mut restricted) = (start.clone(), gradient.clone());
+            let expected_rises = region.restrict(&mut restricted);
+            region.step(&mut expected, &restricted, StepSize::Relative(share));
+            region.project(&mut expected);
+
+            let (mut lower, mut upper) = (vec![], vec![]);
+            prop_assert!(region.add_limits(&mut lower, &mut upper));
+            let length = region.lengths(StepSize::Relative(share))(0);
+            let mut found = start;
+            let rises = climb(&mut found, &gradient, length, (&lower, &upper));
+            prop_assert_eq!(rises, expected_rises);
+            prop_assert_eq!(found, expected);
+        }
+    }
 }
