@@ -17,6 +17,9 @@ use crate::finding::Finding;
 use crate::goal::Aim;
 use crate::preflight::rehearse;
 
+/// Batches of the model's that are attacked together, at the most.
+const BATCHES: usize = 4;
+
 /// What a part of a run takes of all samples.
 pub(super) struct Whole<'w> {
     pub(super) data: DataInfo,
@@ -71,6 +74,14 @@ impl Evaluation<'_> {
         Ok(self.ended(part, checkpoint, found))
     }
 
+    /// How many samples are attacked together: some batches of the model's, so that those which still stand fill batches when
+    /// others are broken, but not so many that a thread has nothing to do.
+    fn unit(&self, samples: usize) -> usize {
+        let batch = self.model.preferred_batch().max(1);
+        let shares = samples / (2 * rayon::current_num_threads() * batch);
+        self.batch.unwrap_or(batch * if batch == 1 { 1 } else { shares.clamp(1, BATCHES) })
+    }
+
     /// Some of the samples, without an attack and under every one; `so_far` is how many were right, and done, before.
     pub(super) fn part(
         &self,
@@ -91,7 +102,7 @@ impl Evaluation<'_> {
             clean: &clean,
             logits: &logits,
             seed: self.seed,
-            batch: self.batch.unwrap_or_else(|| self.model.preferred_batch().max(1)),
+            batch: self.unit(samples.len()),
             query_limit: self.query_limit,
             starts: whole.starts,
             checkpoint: whole.checkpoint,
