@@ -85,8 +85,10 @@ impl Case {
         let reaches = |at: usize| {
             let field = (self.kernel[at] - 1) * self.dilations[at] + 1;
             if self.transposed {
-                let span = (self.image[at] - 1) * self.strides[at] + field + self.adjustments[at];
-                span > self.before[at] + self.after[at]
+                let span = (self.image[at] - 1) * self.strides[at] + field;
+                let cut = self.before[at] + self.after[at];
+                // Without the adjustment: tract adds it last, and overflows before.
+                span >= cut && span + self.adjustments[at] > cut
             } else {
                 self.image[at] + self.before[at] + self.after[at] >= field
             }
