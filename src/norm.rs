@@ -76,11 +76,6 @@ impl Norm {
         }
     }
 
-    /// How far each feature may change whatever the others do, within a ball of this radius; none where they share it.
-    pub(crate) fn reach(self, radius: f64) -> Option<f64> {
-        (self == Self::Linf).then_some(radius)
-    }
-
     /// The power of a size that adds up over the parts of a perturbation; none where each feature has the budget to itself.
     pub(crate) fn power(self) -> Option<i32> {
         match self {

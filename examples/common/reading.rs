@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ironbound::{Classifier, DataOptions, Dataset, Error, Model, Result, StreamedDataset};
+use ironbound::{DataOptions, Dataset, Error, Model, Result, StreamedDataset};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Reading {
@@ -67,18 +67,11 @@ impl Reading {
 /// The samples, and what `model` takes besides the attacked input.
 #[allow(dead_code, reason = "for the examples that load a model")]
 pub(crate) fn read(path: &Path, options: &DataOptions, model: &Model) -> Result<Dataset> {
-    Dataset::open(path, &for_model(options, model))
+    Dataset::open(path, &options.for_model(model))
 }
 
 /// The same, read block by block.
 #[allow(dead_code, reason = "for the examples with long runs")]
 pub(crate) fn stream(path: &Path, options: &DataOptions, model: &Model) -> Result<StreamedDataset> {
-    StreamedDataset::open(path, &for_model(options, model))
-}
-
-#[allow(dead_code, reason = "for the examples that load a model")]
-fn for_model(options: &DataOptions, model: &Model) -> DataOptions {
-    let arrays = model.further_inputs().into_iter().map(str::to_owned).collect();
-    let sample_shape = Some(model.info().shape.clone());
-    DataOptions { arrays, sample_shape, ..options.clone() }
+    StreamedDataset::open(path, &options.for_model(model))
 }

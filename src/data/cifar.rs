@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::dataset::{Dataset, Source, hex};
-use super::file::{Input, names};
+use super::file::{Input, fault, names};
 use super::npy::{Fault, fill};
 use crate::error::{Error, Result};
 
@@ -64,15 +64,13 @@ impl Kind {
                 Ok(Self::Hundred)
             }
             (Some(_), Some(_)) => Ok(Self::Ten),
-            (None, _) => Err(Error::Data {
-                file: path.display().to_string(),
-                problem: format!(
-                    "{length} bytes are no CIFAR file: the records of CIFAR-10 have {} bytes, those of CIFAR-100 {}",
-                    Self::Ten.record(),
-                    Self::Hundred.record()
-                ),
-                source: None,
-            }),
+            (None, _) => {
+                let (ten, hundred) = (Self::Ten.record(), Self::Hundred.record());
+                let problem = format!(
+                    "{length} bytes are no CIFAR file: the records of CIFAR-10 have {ten} bytes, those of CIFAR-100 {hundred}"
+                );
+                Err(fault(path, problem))
+            }
         }
     }
 }
@@ -130,7 +128,7 @@ pub(super) fn read(files: &[PathBuf], raw: bool) -> Result<Dataset> {
     for path in files {
         if Kind::of(path)? != kind {
             let problem = format!("not of the same data set as {}", first.display());
-            return Err(Error::Data { file: path.display().to_string(), problem, source: None });
+            return Err(fault(path, problem));
         }
         let mut input = Input::open(path, hash)?;
         input.read_by(|input| {
@@ -156,7 +154,7 @@ pub(super) fn with_names(data: Dataset, path: &Path) -> Result<Dataset> {
     let names = names(&beside)?;
     if names.len() != usize::from(kind.classes()) {
         let problem = format!("{} names for {} classes", names.len(), kind.classes());
-        return Err(Error::Data { file: beside.display().to_string(), problem, source: None });
+        return Err(fault(&beside, problem));
     }
     data.with_class_names(names)
 }

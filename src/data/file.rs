@@ -60,6 +60,11 @@ impl Input {
         Ok(Self { file: path.display().to_string(), reader })
     }
 
+    /// Whether its bytes stand for others.
+    pub(super) fn is_compressed(&self) -> bool {
+        matches!(self.reader, Decoded::Gzip(_))
+    }
+
     /// The hash, with the bytes of the whole file, compressed as they are.
     pub(super) fn finish(self) -> Result<Sha256> {
         let mut hashed = match self.reader {
@@ -78,6 +83,11 @@ impl Input {
     ) -> Result<T> {
         read(self).map_err(|fault| fault.of(&self.file))
     }
+}
+
+/// What is wrong with the data of a file.
+pub(super) fn fault(path: &Path, problem: impl Into<String>) -> Error {
+    Error::Data { file: path.display().to_string(), problem: problem.into(), source: None }
 }
 
 /// The first bytes of a file, decompressed; fewer where it has no more.
@@ -105,14 +115,16 @@ pub(super) fn names(path: &Path) -> Result<Vec<String>> {
         fs::read_to_string(path).map_err(|source| Error::Io { path: path.into(), source })?;
     let lines = text.trim_start_matches('\u{feff}').trim_end().lines();
     let names: Vec<String> = lines.map(|line| line.trim().to_owned()).collect();
-    let fault = |problem| Error::Data { file: path.display().to_string(), problem, source: None };
     for (at, name) in names.iter().enumerate() {
         if name.is_empty() {
-            return Err(fault(format!("line {} is empty; a class name is expected", at + 1)));
+            return Err(fault(path, format!("line {} is empty; a class name is expected", at + 1)));
         }
         if let Some(earlier) = names[..at].iter().position(|other| other == name) {
             let (one, other) = (earlier + 1, at + 1);
-            return Err(fault(format!("lines {one} and {other} both name the class `{name}`")));
+            return Err(fault(
+                path,
+                format!("lines {one} and {other} both name the class `{name}`"),
+            ));
         }
     }
     Ok(names)

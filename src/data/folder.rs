@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::dataset::{Dataset, Source, hex};
-use super::file::names;
+use super::file::{fault, names};
 use super::images::{Fault, Frame, Values};
 use super::npy::Shape;
 use super::open::{DataOptions, is_called};
@@ -204,10 +204,6 @@ impl Survey {
         self.scaled += usize::from(is_scaled);
         Ok(())
     }
-}
-
-fn fault(path: &Path, problem: impl Into<String>) -> Error {
-    Error::Data { file: path.display().to_string(), problem: problem.into(), source: None }
 }
 
 fn io(path: &Path, source: std::io::Error) -> Error {

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::dataset::{Dataset, Source, hex};
-use super::file::Input;
+use super::file::{Input, fault};
 use super::header::Header;
 use super::labels::class_indices;
 use super::npy::{Array, Fault, Value, fill};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// The types that the third byte of a file tells, as numpy names them.
 const TYPES: [(u8, &str); 6] =
@@ -48,12 +48,10 @@ pub(super) fn read(images: &Path, labels: Option<&Path>, raw: bool) -> Result<Da
 
 /// The file of labels that belongs to one of images by the names that MNIST and its relatives have.
 pub(super) fn labels_beside(images: &Path) -> Result<PathBuf> {
-    let file = || images.display().to_string();
     let name = images.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let Some((start, end)) = name.rsplit_once("images") else {
-        let problem =
-            "an IDX file of samples has its labels in another one: name it (labels)".into();
-        return Err(Error::Data { file: file(), problem, source: None });
+        let problem = "an IDX file of samples has its labels in another one: name it (labels)";
+        return Err(fault(images, problem));
     };
     // The digit counts the axes: images have three, labels one.
     let axes = end.find("idx").map_or("", |at| end.get(at..at + 4).unwrap_or_default());
@@ -68,7 +66,7 @@ pub(super) fn labels_beside(images: &Path) -> Result<PathBuf> {
             "its labels are looked for in {}, which is not there: name the file (labels)",
             beside.display()
         );
-        Error::Data { file: file(), problem, source: None }
+        fault(images, problem)
     })
 }
 
@@ -127,6 +125,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::Error;
     use crate::data::DataOptions;
 
     fn idx(code: u8, axes: &[u32], data: &[u8]) -> Vec<u8> {

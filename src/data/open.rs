@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use super::dataset::Dataset;
-use super::file::{first_bytes, names};
+use super::file::{fault, first_bytes, names};
 use super::shape::Layout;
 use super::{cifar, idx};
 use crate::error::{Error, Result};
+use crate::model::{Classifier, Model};
 
 /// How a data set is read, where its file leaves that open: see [`Dataset::open`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -93,6 +94,14 @@ impl Dataset {
 }
 
 impl DataOptions {
+    /// The same for this model: with the arrays that it takes besides the samples, and images of its input's size.
+    #[must_use]
+    pub fn for_model(&self, model: &Model) -> Self {
+        let arrays = model.further_inputs().into_iter().map(str::to_owned).collect();
+        let sample_shape = Some(model.info().shape.clone());
+        Self { arrays, sample_shape, ..self.clone() }
+    }
+
     /// Does what is the same for all kinds.
     pub(super) fn finish(&self, data: Dataset) -> Result<Dataset> {
         let data = match &self.class_names {
@@ -138,11 +147,7 @@ impl DataOptions {
             None if self.unlabelled => Ok(None),
             None => {
                 let problem = "one npy array has no labels: name the file that has them (labels)";
-                Err(Error::Data {
-                    file: path.display().to_string(),
-                    problem: problem.into(),
-                    source: None,
-                })
+                Err(fault(path, problem))
             }
         }
     }
@@ -226,8 +231,7 @@ impl DataKind {
             first if idx::is_idx(first) => Ok(Self::Idx),
             _ => {
                 let problem = "of no kind that is known: data are npz, npy, IDX (MNIST), CIFAR (.bin) or .csv files, or a folder of images";
-                let file = path.display().to_string();
-                Err(Error::Data { file, problem: problem.into(), source: None })
+                Err(fault(path, problem))
             }
         }
     }

@@ -68,6 +68,11 @@ impl Rows {
         &self.header.shape
     }
 
+    /// Whether values are unsigned bytes.
+    pub(super) fn are_bytes(&self) -> bool {
+        self.header.dtype == "u1"
+    }
+
     /// Adds the values of those at these places.
     pub(super) fn read(&self, places: &[usize], values: &mut Vec<f32>) -> Result<()> {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);

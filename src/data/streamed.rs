@@ -1,19 +1,20 @@
 //! Samples that stay in their files until they are wanted.
 
+use std::fs::File;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
 use super::cifar;
 use super::dataset::{Dataset, Source, hex};
-use super::file::Input;
+use super::file::{Input, fault};
 use super::folder::Images;
 use super::groups::Grouping;
 use super::header::Header;
 use super::idx;
 use super::labels::class_indices;
 use super::load::{self, open};
-use super::npy::{Array, fill};
+use super::npy::{Array, Fault};
 use super::open::{DataKind, DataOptions};
 use super::rows::Rows;
 use super::shape::Layout;
@@ -103,46 +104,25 @@ impl StreamedDataset {
     }
 
     fn npy(path: &Path, options: &DataOptions) -> Result<Self> {
-        expect_plain(path)?;
         let labels = options.npy_labels(path)?;
-        let (header, start) = Rows::header(path, 0, Header::read)?;
-        let source = Source::new(path.display().to_string(), "x");
-        let size = length(path)?.saturating_sub(start);
-        let rows = Rows::new(path, source.clone(), header, (start, 0, size))?;
-        let hash = Input::open(path, Sha256::new())?.finish()?;
-        let (labels, y_source, hash) = match labels {
-            Some(path) => {
-                let (labels, source, hash) = load::array(path, "y", hash)?;
-                (Some(labels), source, hash)
-            }
-            None => (None, source.clone(), hash),
-        };
-        let rest = of_rows(&rows, labels, (source, y_source), hex(hash))?;
+        let read = |path: &Path, hash| load::array(path, "y", hash);
+        let (rows, rest) = of_array(path, ("x", labels), Header::read, read)?;
         Ok(Self { values: Values::Rows(rows), are_pixels: false, rest })
     }
 
     fn idx(path: &Path, options: &DataOptions) -> Result<Self> {
-        expect_plain(path)?;
         let labels = options.idx_labels(path)?;
-        let (header, start) = Rows::header(path, 0, idx::header)?;
-        let are_pixels = header.dtype == "u1" && !options.raw_pixels;
-        let source = Source::new(path.display().to_string(), "images");
-        let size = length(path)?.saturating_sub(start);
-        let rows = Rows::new(path, source.clone(), header, (start, 0, size))?;
-        let hash = Input::open(path, Sha256::new())?.finish()?;
-        let (labels, y_source, hash) = match labels {
-            Some(path) => {
-                let (labels, _, source, hash) = idx::array(&path, "labels", hash)?;
-                (Some(labels), source, hash)
-            }
-            None => (None, source.clone(), hash),
+        let read = |path: &Path, hash| {
+            let (labels, _, source, hash) = idx::array(path, "labels", hash)?;
+            Ok((labels, source, hash))
         };
-        let rest = of_rows(&rows, labels, (source, y_source), hex(hash))?;
+        let (rows, rest) = of_array(path, ("images", labels.as_deref()), idx::header, read)?;
+        let are_pixels = rows.are_bytes() && !options.raw_pixels;
         Ok(Self { values: Values::Rows(rows), are_pixels, rest })
     }
 
     fn cifar(path: &Path, options: &DataOptions) -> Result<Self> {
-        expect_plain(path)?;
+        plain(path)?;
         let cifar::Records { labels, lead, shape, hash } = cifar::scan(path)?;
         let sources = cifar::sources(path);
         let header =
@@ -269,26 +249,41 @@ fn of_rows(
     Dataset::without_values(axes, labels, sources, sha256)
 }
 
-/// Refuses what gzip made.
-fn expect_plain(path: &Path) -> Result<()> {
-    let first = std::fs::File::open(path).and_then(|mut file| {
-        let mut first = [0; 2];
-        fill(&mut file, &mut first).map(|_| first)
-    });
-    match first.map_err(|source| Error::Io { path: path.into(), source })? {
-        [0x1f, 0x8b] => Err(fault(
-            path,
-            "compressed, so that samples cannot be read one by one: decompress it, or read all of it at once",
-        )),
-        _ => Ok(()),
+/// Samples in a file that holds one array, with the labels in another.
+fn of_array(
+    path: &Path,
+    (name, labels): (&str, Option<&Path>),
+    header: impl FnOnce(&mut File) -> Result<Header, Fault>,
+    read: impl FnOnce(&Path, Sha256) -> Result<(Array<f64>, Source, Sha256)>,
+) -> Result<(Rows, Dataset)> {
+    let input = plain(path)?;
+    let (header, start) = Rows::header(path, 0, header)?;
+    let source = Source::new(path.display().to_string(), name);
+    let size = length(path)?.saturating_sub(start);
+    let rows = Rows::new(path, source.clone(), header, (start, 0, size))?;
+    let hash = input.finish()?;
+    let (labels, y_source, hash) = match labels {
+        Some(path) => {
+            let (labels, source, hash) = read(path, hash)?;
+            (Some(labels), source, hash)
+        }
+        None => (None, source.clone(), hash),
+    };
+    let rest = of_rows(&rows, labels, (source, y_source), hex(hash))?;
+    Ok((rows, rest))
+}
+
+/// Opens a file, unless gzip made it.
+fn plain(path: &Path) -> Result<Input> {
+    let input = Input::open(path, Sha256::new())?;
+    if input.is_compressed() {
+        let problem = "compressed, so that samples cannot be read one by one: decompress it, or read all of it at once";
+        return Err(fault(path, problem));
     }
+    Ok(input)
 }
 
 fn length(path: &Path) -> Result<u64> {
     let about = path.metadata().map_err(|source| Error::Io { path: path.into(), source })?;
     Ok(about.len())
-}
-
-fn fault(path: &Path, problem: &str) -> Error {
-    Error::Data { file: path.display().to_string(), problem: problem.into(), source: None }
 }

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::cnn::{Conv, Deconv, KernelFormat, PoolSpec};
+use tract_onnx::tract_core::ops::nn::DataShape;
 
 use super::axis::{Axis, Phase, margins};
 use super::product::{Gathered, Grid, Product};
@@ -18,8 +19,6 @@ const LEAST_ROWS: usize = 4;
 pub(super) struct Windowed {
     shape: Arc<Shape>,
     way: Arc<Way>,
-    /// Outputs before those of the next group.
-    output: usize,
     /// What outputs below it become: that of a rectifier which follows.
     floor: Option<f32>,
 }
@@ -40,7 +39,6 @@ struct Shape {
     size: [usize; 2],
     before: [usize; 2],
     padded: [usize; 2],
-    groups: usize,
     /// Of all images together.
     out: TVec<usize>,
 }
@@ -63,42 +61,26 @@ fn suits(spec: &PoolSpec, group: usize, image: &TypedFact) -> bool {
 
 /// The operator for a convolution, if there is one.
 pub(super) fn of_conv(conv: &Conv, facts: &[&TypedFact]) -> TractResult<Option<Windowed>> {
-    let [image, kernel, bias] = facts else { return Ok(None) };
-    let (Some(kernel), Some(bias)) = (&kernel.konst, &bias.konst) else { return Ok(None) };
-    if conv.q_params.is_some() || !suits(&conv.pool_spec, conv.group, image) {
+    if conv.q_params.is_some() {
         return Ok(None);
     }
-    let spec = &conv.pool_spec;
-    let shape = concrete(image)?;
-    let image = spec.data_format.shape(shape)?;
+    let layer = Layer::of((&conv.pool_spec, conv.group, conv.kernel_fmt), facts)?;
+    let Some(layer) = layer else { return Ok(None) };
+    let (spec, image) = (layer.spec, &layer.image);
     let padding = spec.computed_padding(image.hw_dims());
-    let phases = (0..spec.rank()).map(|index| {
-        let (before, output) = (padding[index].pad_before, padding[index].convoluted);
-        vec![axis(spec, index, before, output).convolved()]
-    });
-    let output = spec.output_shape(shape)?.shape;
-    Windowed::new(
-        spec,
-        conv.group,
-        (kernel, conv.kernel_fmt),
-        bias,
-        shape,
-        output,
-        phases.collect(),
-    )
-    .map(Some)
+    let phases = padding
+        .iter()
+        .enumerate()
+        .map(|(index, axis)| vec![layer.axis(index, axis.pad_before, axis.convoluted).convolved()]);
+    let out = spec.output_shape(&image.shape)?.shape;
+    layer.windowed(phases, out).map(Some)
 }
 
 /// The same of a transposed one.
 pub(super) fn of_deconv(deconv: &Deconv, facts: &[&TypedFact]) -> TractResult<Option<Windowed>> {
-    let [image, kernel, bias] = facts else { return Ok(None) };
-    let (Some(kernel), Some(bias)) = (&kernel.konst, &bias.konst) else { return Ok(None) };
-    if !suits(&deconv.pool_spec, deconv.group, image) {
-        return Ok(None);
-    }
-    let spec = &deconv.pool_spec;
-    let shape = concrete(image)?;
-    let image = spec.data_format.shape(shape)?;
+    let layer = Layer::of((&deconv.pool_spec, deconv.group, deconv.kernel_format), facts)?;
+    let Some(layer) = layer else { return Ok(None) };
+    let (spec, image) = (layer.spec, &layer.image);
     let padding = spec.padding.compute_for_deconv(
         image.hw_dims(),
         &spec.kernel_shape,
@@ -106,137 +88,188 @@ pub(super) fn of_deconv(deconv: &Deconv, facts: &[&TypedFact]) -> TractResult<Op
         &spec.strides(),
         &deconv.adjustments,
     )?;
-    let phases = (0..spec.rank()).map(|index| {
-        let (before, output) = (padding[index].pad_before, padding[index].deconvoluted);
-        axis(spec, index, before, output).transposed()
-    });
-    let phases: TVec<Vec<Phase>> = phases.collect();
+    let phases = padding
+        .iter()
+        .enumerate()
+        .map(|(index, axis)| layer.axis(index, axis.pad_before, axis.deconvoluted).transposed());
     let sides: TVec<usize> = padding.iter().map(|axis| axis.deconvoluted).collect();
-    let n = image.n().copied();
-    let output = if spec.data_format.has_n() {
-        spec.data_format.from_n_c_hw(n.unwrap_or(1), spec.output_channels, sides)?.shape
-    } else {
-        spec.data_format.from_n_c_hw(1, spec.output_channels, sides)?.shape
-    };
-    Windowed::new(spec, deconv.group, (kernel, deconv.kernel_format), bias, shape, output, phases)
-        .map(Some)
+    let n = image.n().copied().unwrap_or(1);
+    let out = spec.data_format.from_n_c_hw(n, spec.output_channels, sides)?.shape;
+    layer.windowed(phases, out).map(Some)
 }
 
-fn concrete(image: &TypedFact) -> TractResult<&[usize]> {
-    image.shape.as_concrete().context("a shape that is not concrete")
+/// What there is to know of a convolution.
+struct Layer<'a> {
+    spec: &'a PoolSpec,
+    group: usize,
+    image: DataShape,
+    /// Group by group: rows, channels, height, width.
+    weights: Vec<f32>,
+    /// Of each row of each group.
+    bias: Vec<f32>,
 }
 
-fn axis(spec: &PoolSpec, index: usize, before: usize, output: usize) -> Axis {
-    let (stride, dilation) = (spec.stride(index), spec.dilation(index));
-    Axis { kernel: spec.kernel_shape[index], stride, dilation, before, output }
-}
-
-impl Windowed {
-    fn new(
-        spec: &PoolSpec,
-        group: usize,
-        (kernel, format): (&Arc<Tensor>, KernelFormat),
-        bias: &Arc<Tensor>,
-        shape: &[usize],
-        output: TVec<usize>,
-        mut phases: TVec<Vec<Phase>>,
-    ) -> TractResult<Self> {
-        // One axis is a row of an image of height 1.
-        let image = spec.data_format.shape(shape)?;
-        let mut size: TVec<usize> = image.hw_dims().into();
-        let mut sides: TVec<usize> = spec.kernel_shape.clone();
-        let mut out: TVec<usize> = spec.data_format.shape(&output[..])?.hw_dims().into();
-        if spec.rank() == 1 {
-            let whole = Axis { kernel: 1, stride: 1, dilation: 1, before: 0, output: 1 };
-            phases.insert(0, vec![whole.convolved()]);
-            size.insert(0, 1);
-            sides.insert(0, 1);
-            out.insert(0, 1);
+impl<'a> Layer<'a> {
+    /// None for what [`Windowed`] is not for.
+    fn of(
+        (spec, group, format): (&'a PoolSpec, usize, KernelFormat),
+        facts: &[&TypedFact],
+    ) -> TractResult<Option<Self>> {
+        let [image, kernel, bias] = facts else { return Ok(None) };
+        let (Some(kernel), Some(bias)) = (&kernel.konst, &bias.konst) else { return Ok(None) };
+        if !suits(spec, group, image) {
+            return Ok(None);
         }
-        let (top, bottom) = margins(&phases[0], size[0]);
-        let (left, right) = margins(&phases[1], size[1]);
-        let padded = [size[0] + top + bottom, size[1] + left + right];
-        let channels = spec.input_channels / group;
-        let rows = spec.output_channels / group;
-        let plane = out[0] * out[1];
-
-        // Group by group: rows, channels, height, width.
+        let shape = image.shape.as_concrete().context("a shape that is not concrete")?;
         let mut weights = kernel.clone().into_tensor();
         for op in format.kernel_as_group_o_i_h_w_ops(kernel.shape(), group) {
             op.change_tensor(&mut weights, false)?;
         }
-        let weights = weights.cast_to::<f32>()?.into_owned();
-        let weights = weights.try_as_plain_ram()?.as_slice::<f32>()?.to_vec();
-        let bias = bias.cast_to::<f32>()?.into_owned();
-        let bias = bias.try_as_plain_ram()?.as_slice::<f32>()?.to_vec();
-        let bias = |row: usize| if bias.len() == 1 { bias[0] } else { bias[row] };
-        let shape = Shape {
-            channels: spec.input_channels,
-            size: [size[0], size[1]],
-            before: [top, left],
-            padded,
-            groups: group,
-            out: output,
-        };
-
-        let is_small = channels.min(rows) < winograd::LEAST;
-        if group == 1 && !is_small && phases.iter().all(|phases| is_three_in_a_row(phases)) {
-            let kernel = |row: usize, channel: usize| {
-                let kernel = &weights[(row * channels + channel) * 9..][..9];
-                let at = |y: usize, x: usize| {
-                    kernel[phases[0][0].taps[y].0 * 3 + phases[1][0].taps[x].0]
-                };
-                std::array::from_fn(|place| at(place / 3, place % 3))
-            };
-            let start = |phase: &Phase| -phase.taps[0].1;
-            let before = [start(&phases[0][0]), start(&phases[1][0])];
-            let way = Winograd::new(
-                ((0..rows).map(bias).collect(), channels),
-                [shape.size, before.map(isize::unsigned_abs), [out[0], out[1]]],
-                kernel,
-            );
-            return Ok(Self {
-                shape: shape.into(),
-                way: Way::Winograd(way).into(),
-                output: rows * plane,
-                floor: None,
-            });
-        }
-        let product = |of: usize, vertical: &Phase, horizontal: &Phase| {
-            let grid = Grid {
-                height: vertical.count,
-                width: horizontal.count,
-                image: spec.input_channels * padded[0] * padded[1],
-                from: (vertical.step * padded[1], horizontal.step),
-                outputs: spec.output_channels * plane,
-                plane,
-                first: vertical.first * out[1] + horizontal.first,
-                to: (vertical.stride * out[1], horizontal.stride),
-            };
-            let (mut offsets, mut places) = (vec![], vec![]);
-            for channel in 0..channels {
-                for (ky, dy) in &vertical.taps {
-                    for (kx, dx) in &horizontal.taps {
-                        let (y, x) = (top.strict_add_signed(*dy), left.strict_add_signed(*dx));
-                        offsets.push((channel * padded[0] + y) * padded[1] + x);
-                        places.push((channel * sides[0] + ky) * sides[1] + kx);
-                    }
-                }
-            }
-            let depth = channels * sides[0] * sides[1];
-            let bias = (0..rows).map(|row| bias(of * rows + row)).collect();
-            Product::new(bias, offsets, grid, |row, k| {
-                weights[(of * rows + row) * depth + places[k]]
-            })
-        };
-        let groups = (0..group).map(|of| {
-            let pairs = phases[0].iter().flat_map(|y| phases[1].iter().map(move |x| (y, x)));
-            pairs.map(|(y, x)| product(of, y, x)).collect()
-        });
-        let way = Arc::new(Way::Products(groups.collect()));
-        Ok(Self { shape: shape.into(), way, output: rows * plane, floor: None })
+        let bias = floats(bias)?.into_iter().cycle().take(spec.output_channels).collect();
+        let image = spec.data_format.shape(shape.into())?;
+        Ok(Some(Self { spec, group, image, weights: floats(&weights)?, bias }))
     }
 
+    fn axis(&self, index: usize, before: usize, output: usize) -> Axis {
+        let (stride, dilation) = (self.spec.stride(index), self.spec.dilation(index));
+        Axis { kernel: self.spec.kernel_shape[index], stride, dilation, before, output }
+    }
+
+    /// Of each group.
+    fn rows(&self) -> usize {
+        self.spec.output_channels / self.group
+    }
+
+    /// Of each group.
+    fn channels(&self) -> usize {
+        self.spec.input_channels / self.group
+    }
+
+    fn windowed(
+        &self,
+        phases: impl Iterator<Item = Vec<Phase>>,
+        out: TVec<usize>,
+    ) -> TractResult<Windowed> {
+        let whole = Axis { kernel: 1, stride: 1, dilation: 1, before: 0, output: 1 };
+        let phases = two(vec![whole.convolved()], phases)?;
+        let size = two(1, self.image.hw_dims().iter().copied())?;
+        let outputs = self.spec.data_format.shape(&out)?;
+        let outputs = two(1, outputs.hw_dims().iter().copied())?;
+        let sides = two(1, self.spec.kernel_shape.iter().copied())?;
+        let (top, bottom) = margins(&phases[0], size[0]);
+        let (left, right) = margins(&phases[1], size[1]);
+        let padded = [size[0] + top + bottom, size[1] + left + right];
+        let before = [top, left];
+        let channels = self.spec.input_channels;
+        let shape = Shape { channels, size, before, padded, out };
+        let way = match self.winograd(&phases, size, outputs) {
+            Some(way) => Way::Winograd(way),
+            None => Way::Products(self.products(&phases, &shape, outputs, sides)),
+        };
+        Ok(Windowed { shape: shape.into(), way: way.into(), floor: None })
+    }
+
+    fn winograd(
+        &self,
+        phases: &[Vec<Phase>; 2],
+        size: [usize; 2],
+        outputs: [usize; 2],
+    ) -> Option<Winograd> {
+        let (rows, channels) = (self.rows(), self.channels());
+        if self.group > 1 || channels.min(rows) < winograd::LEAST {
+            return None;
+        }
+        let [vertical, horizontal] = [three_in_a_row(&phases[0])?, three_in_a_row(&phases[1])?];
+        let kernel = |row: usize, channel: usize| {
+            let kernel = &self.weights[(row * channels + channel) * 9..][..9];
+            std::array::from_fn(|place| {
+                kernel[vertical.taps[place / 3].0 * 3 + horizontal.taps[place % 3].0]
+            })
+        };
+        let before = [vertical, horizontal].map(|phase| phase.taps[0].1.unsigned_abs());
+        Some(Winograd::new((self.bias.clone(), channels), [size, before, outputs], kernel))
+    }
+
+    /// For each group, one for each pair of phases.
+    fn products(
+        &self,
+        [vertical, horizontal]: &[Vec<Phase>; 2],
+        shape: &Shape,
+        outputs: [usize; 2],
+        sides: [usize; 2],
+    ) -> Vec<Vec<Product>> {
+        let product = |of: usize, y: &Phase, x: &Phase| {
+            let rows = of * self.rows()..(of + 1) * self.rows();
+            self.product(rows, [y, x], shape, outputs, sides)
+        };
+        let of_group = |of: usize| {
+            let pairs = vertical.iter().flat_map(|y| horizontal.iter().map(move |x| (y, x)));
+            pairs.map(|(y, x)| product(of, y, x)).collect()
+        };
+        (0..self.group).map(of_group).collect()
+    }
+
+    fn product(
+        &self,
+        rows: std::ops::Range<usize>,
+        [vertical, horizontal]: [&Phase; 2],
+        shape: &Shape,
+        [height, width]: [usize; 2],
+        sides: [usize; 2],
+    ) -> Product {
+        let (padded, plane) = (shape.padded, height * width);
+        let grid = Grid {
+            height: vertical.count,
+            width: horizontal.count,
+            image: self.spec.input_channels * padded[0] * padded[1],
+            from: (vertical.step * padded[1], horizontal.step),
+            outputs: self.spec.output_channels * plane,
+            plane,
+            first: vertical.first * width + horizontal.first,
+            to: (vertical.stride * width, horizontal.stride),
+        };
+        let (mut offsets, mut places) = (vec![], vec![]);
+        for channel in 0..self.channels() {
+            for (ky, dy) in &vertical.taps {
+                for (kx, dx) in &horizontal.taps {
+                    let [y, x] = [
+                        shape.before[0].strict_add_signed(*dy),
+                        shape.before[1].strict_add_signed(*dx),
+                    ];
+                    offsets.push((channel * padded[0] + y) * padded[1] + x);
+                    places.push((channel * sides[0] + ky) * sides[1] + kx);
+                }
+            }
+        }
+        let depth = self.channels() * sides[0] * sides[1];
+        let weights = &self.weights[rows.start * depth..];
+        let weight = |row: usize, k: usize| weights[row * depth + places[k]];
+        Product::new(self.bias[rows].to_vec(), offsets, grid, weight)
+    }
+}
+
+/// Of height and width; a row of values has this height.
+fn two<T>(height: T, axes: impl Iterator<Item = T>) -> TractResult<[T; 2]> {
+    let mut axes: Vec<T> = axes.collect();
+    if axes.len() == 1 {
+        axes.insert(0, height);
+    }
+    axes.try_into().ok().context("neither one axis nor two")
+}
+
+fn floats(tensor: &Tensor) -> TractResult<Vec<f32>> {
+    let tensor = tensor.cast_to::<f32>()?;
+    Ok(tensor.try_as_plain_ram()?.as_slice::<f32>()?.to_vec())
+}
+
+/// The windows along an axis, if they are one beside the other, of three neighbours each, and none begins inside the image.
+fn three_in_a_row(phases: &[Phase]) -> Option<&Phase> {
+    let [phase @ Phase { taps, step: 1, stride: 1, .. }] = phases else { return None };
+    let [(_, a), (_, b), (_, c)] = taps[..] else { return None };
+    (a <= 0 && b == a + 1 && c == a + 2).then_some(phase)
+}
+
+impl Windowed {
     /// The same with a rectifier behind it, which knows no other yet.
     pub(super) fn rectified(&self, floor: f32) -> Option<Self> {
         self.floor.is_none().then(|| Self { floor: Some(floor), ..self.clone() })
@@ -296,26 +329,17 @@ impl Windowed {
         Scratch { padded, gathered, .. }: &mut Scratch,
     ) {
         let images = self.shape.pad(image, padded);
-        let channels = self.shape.channels / self.shape.groups;
         let [height, width] = self.shape.padded;
-        let count = images.len() / (self.shape.channels * height * width);
+        let values = self.shape.channels * height * width;
+        let count = images.len() / values;
+        let outputs = out.len() / count.max(1);
         for (group, products) in groups.iter().enumerate() {
-            let from = &images[group * channels * height * width..];
-            let to = &mut out[group * self.output..];
+            let from = &images[group * (values / groups.len())..];
+            let to = &mut out[group * (outputs / groups.len())..];
             for product in products {
                 product.run((count, self.floor), from, to, gathered);
             }
         }
-    }
-}
-
-/// Whether the windows along an axis are one beside the other, of three neighbours each, and none begins inside the image.
-fn is_three_in_a_row(phases: &[Phase]) -> bool {
-    let [Phase { taps, step: 1, stride: 1, .. }] = phases else { return false };
-    let shifts: Vec<isize> = taps.iter().map(|(_, shift)| *shift).collect();
-    match shifts[..] {
-        [a, b, c] => a <= 0 && b == a + 1 && c == a + 2,
-        _ => false,
     }
 }
 

@@ -2,13 +2,12 @@
 
 use std::cell::RefCell;
 
-use pulp::{Simd, WithSimd};
+use pulp::Simd;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::einsum::EinSum;
 
-use super::tile::{self, VECTORS};
-use crate::simd::arch;
+use super::tile::{self, Tiled, VECTORS};
 
 /// Rows that are taken at once: their values at a stretch of the depth stay in the cache.
 const ROWS: usize = 96;
@@ -158,17 +157,13 @@ struct Running<'a> {
     panels: &'a mut Vec<f32>,
 }
 
-impl WithSimd for Running<'_> {
-    type Output = ();
-
+impl Tiled for Running<'_> {
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
+    fn work<S: Simd, const MR: usize>(self, simd: S) {
         if self.x.len() == self.of.depth {
             self.over::<S, 1>(simd);
-        } else if S::REGISTER_COUNT >= 32 {
-            self.over::<S, 8>(simd);
         } else {
-            self.over::<S, 4>(simd);
+            self.over::<S, MR>(simd);
         }
     }
 }
@@ -204,17 +199,8 @@ impl Running<'_> {
                             let to = pulp::bytemuck::cast_slice_mut(sums);
                             tile::copy(&from[first..][..width], &mut to[..width]);
                         }
-                        match vectors {
-                            1 => tile::multiply::<S, MR, 1>(simd, panel, weights, &mut sums),
-                            2 => tile::multiply::<S, MR, 2>(simd, panel, weights, &mut sums),
-                            _ => tile::multiply::<S, MR, VECTORS>(simd, panel, weights, &mut sums),
-                        }
-                        if let Some(floor) = of.floor.filter(|_| is_last) {
-                            let floor = simd.splat_f32s(floor);
-                            for sum in sums.as_flattened_mut() {
-                                *sum = simd.max_f32s(*sum, floor);
-                            }
-                        }
+                        tile::multiply(simd, vectors, panel, weights, &mut sums);
+                        tile::raise(simd, of.floor.filter(|_| is_last), sums.as_flattened_mut());
                         for (out, sums) in out.chunks_exact_mut(columns).zip(&sums) {
                             let from: &[f32] = pulp::bytemuck::cast_slice(sums);
                             tile::copy(&from[..width], &mut out[first..][..width]);
@@ -248,7 +234,7 @@ impl EvalOp for Dense {
         {
             let (x, mut out) = (x.as_slice::<f32>()?, out.try_as_plain_ram_mut()?);
             let out = out.as_slice_mut::<f32>()?;
-            PANELS.with_borrow_mut(|panels| arch().dispatch(Running { of: self, x, out, panels }));
+            PANELS.with_borrow_mut(|panels| tile::run(Running { of: self, x, out, panels }));
         }
         Ok(tvec![out.into_tvalue()])
     }

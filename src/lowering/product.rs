@@ -1,10 +1,9 @@
 //! The product of a matrix of weights with the windows of images, which are gathered as they are wanted.
 
-use pulp::{Simd, WithSimd};
+use pulp::Simd;
 
 use super::thin;
-use super::tile::{self, VECTORS};
-use crate::simd::arch;
+use super::tile::{self, Tiled, VECTORS};
 
 /// Tiles whose columns are gathered before the weights pass over them.
 const TILES: usize = 8;
@@ -14,8 +13,6 @@ const TILES: usize = 8;
 pub(super) struct Product {
     /// Panels of a few rows: within a panel, the depth; within it, the rows.
     weights: Vec<f32>,
-    rows: usize,
-    panel: usize,
     pub(super) bias: Vec<f32>,
     pub(super) offsets: Vec<usize>,
     pub(super) grid: Grid,
@@ -64,13 +61,15 @@ impl Product {
                 to[k * panel + row % panel] = weight(row, k);
             }
         }
-        Self { weights, rows, panel, bias, offsets, grid }
+        Self { weights, bias, offsets, grid }
     }
 
-    /// The weights of the first `R` rows, by depth: of a product that has no more.
+    /// The weights of the first `R` rows, by depth: of a product that has no more, in panels of `MR`.
     #[inline(always)]
-    pub(super) fn rows_at<const R: usize>(&self) -> impl Iterator<Item = &[f32; R]> {
-        self.weights.chunks_exact(self.panel).filter_map(|panel| panel.first_chunk())
+    pub(super) fn rows_at<const R: usize, const MR: usize>(
+        &self,
+    ) -> impl Iterator<Item = &[f32; R]> {
+        self.weights.chunks_exact(MR).filter_map(|panel| panel.first_chunk())
     }
 
     /// Of all these images, into `out`; both may begin at a group of channels.
@@ -84,7 +83,7 @@ impl Product {
         gathered: &mut Gathered,
     ) {
         let Gathered { columns, runs } = gathered;
-        arch().dispatch(Running { product: self, count, floor, images, out, columns, runs });
+        tile::run(Running { product: self, count, floor, images, out, columns, runs });
     }
 }
 
@@ -106,34 +105,19 @@ struct Running<'a> {
     runs: &'a mut Vec<Vec<Run>>,
 }
 
-impl WithSimd for Running<'_> {
-    type Output = ();
-
+impl Tiled for Running<'_> {
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let (rows, grid) = (self.product.rows, &self.product.grid);
-        if thin::suits::<S>(rows, grid) {
-            let Running { product, count, floor, images, out, .. } = self;
-            return match rows {
-                1 => thin::run::<S, 1>(simd, product, (count, floor), images, out),
-                2 => thin::run::<S, 2>(simd, product, (count, floor), images, out),
-                3 => thin::run::<S, 3>(simd, product, (count, floor), images, out),
-                _ => thin::run::<S, 4>(simd, product, (count, floor), images, out),
+    fn work<S: Simd, const MR: usize>(self, simd: S) {
+        let Running { product, count, floor, images, out, columns, runs } = self;
+        let Product { weights, bias, offsets, grid } = product;
+        if thin::suits::<S>(bias.len(), grid) {
+            return match bias.len() {
+                1 => thin::run::<S, 1, MR>(simd, product, (count, floor), images, out),
+                2 => thin::run::<S, 2, MR>(simd, product, (count, floor), images, out),
+                3 => thin::run::<S, 3, MR>(simd, product, (count, floor), images, out),
+                _ => thin::run::<S, 4, MR>(simd, product, (count, floor), images, out),
             };
         }
-        if self.product.panel == 8 {
-            self.over::<S, 8>(simd);
-        } else {
-            self.over::<S, 4>(simd);
-        }
-    }
-}
-
-impl Running<'_> {
-    #[inline(always)]
-    fn over<S: Simd, const MR: usize>(self, simd: S) {
-        let Running { product, count, floor, images, out, columns, runs } = self;
-        let Product { weights, bias, offsets, grid, .. } = product;
         let wide = VECTORS * S::F32_LANES;
         let depth = offsets.len();
         let total = count * grid.height * grid.width;
@@ -152,12 +136,12 @@ impl Running<'_> {
                 for (columns, runs) in columns.chunks_exact_mut(wide * step).zip(&runs[..tiles]) {
                     let wide = vectors::<S>(runs) * S::F32_LANES;
                     for (offset, to) in offsets.iter().zip(columns.chunks_exact_mut(wide)) {
-                        gather(&images[*offset..], runs, grid.from.1, to);
+                        load(&images[*offset..], places(runs, |run| run.from), grid.from.1, to);
                     }
                 }
-                for panel in 0..product.rows.div_ceil(MR) {
+                for panel in 0..bias.len().div_ceil(MR) {
                     let weights = &weights[(panel * depth + k) * MR..][..offsets.len() * MR];
-                    let rows = panel * MR..product.rows.min((panel + 1) * MR);
+                    let rows = panel * MR..bias.len().min((panel + 1) * MR);
                     for (columns, runs) in columns.chunks_exact(wide * step).zip(&runs[..tiles]) {
                         let vectors = vectors::<S>(runs);
                         let (columns, _) = S::as_simd_f32s(columns);
@@ -168,22 +152,17 @@ impl Running<'_> {
                                 *sums = [simd.splat_f32s(bias[row]); VECTORS];
                             } else {
                                 let lanes = pulp::bytemuck::cast_slice_mut(sums);
-                                load(&out[row * grid.plane..], runs, grid.to.1, lanes);
+                                load(
+                                    &out[row * grid.plane..],
+                                    places(runs, |run| run.to),
+                                    grid.to.1,
+                                    lanes,
+                                );
                             }
                         }
-                        match vectors {
-                            1 => tile::multiply::<S, MR, 1>(simd, weights, columns, &mut sums),
-                            2 => tile::multiply::<S, MR, 2>(simd, weights, columns, &mut sums),
-                            _ => {
-                                tile::multiply::<S, MR, VECTORS>(simd, weights, columns, &mut sums);
-                            }
-                        }
-                        if let Some(floor) = floor.filter(|_| k + step >= depth) {
-                            let floor = simd.splat_f32s(floor);
-                            for sum in sums.as_flattened_mut() {
-                                *sum = simd.max_f32s(*sum, floor);
-                            }
-                        }
+                        tile::multiply(simd, vectors, weights, columns, &mut sums);
+                        let floor = floor.filter(|_| k + step >= depth);
+                        tile::raise(simd, floor, sums.as_flattened_mut());
                         for (row, sums) in rows.clone().zip(&sums) {
                             let lanes = pulp::bytemuck::cast_slice(sums);
                             store(&mut out[row * grid.plane..], runs, grid.to.1, lanes);
@@ -222,27 +201,24 @@ fn vectors<S: Simd>(runs: &[Run]) -> usize {
     runs.iter().map(|run| run.length).sum::<usize>().div_ceil(S::F32_LANES)
 }
 
+/// Where runs begin, and how long they are.
 #[inline(always)]
-fn gather(images: &[f32], runs: &[Run], step: usize, mut to: &mut [f32]) {
-    for run in runs {
-        let (part, rest) = to.split_at_mut(run.length);
-        let from = &images[run.from..];
-        if step == 1 {
-            tile::copy(&from[..run.length], part);
-        } else {
-            part.iter_mut().zip(from.iter().step_by(step)).for_each(|(to, from)| *to = *from);
-        }
-        to = rest;
-    }
+fn places(runs: &[Run], start: impl Fn(&Run) -> usize) -> impl Iterator<Item = (usize, usize)> {
+    runs.iter().map(move |run| (start(run), run.length))
 }
 
 #[inline(always)]
-fn load(out: &[f32], runs: &[Run], step: usize, mut to: &mut [f32]) {
-    for run in runs {
-        let (part, rest) = to.split_at_mut(run.length);
-        let from = &out[run.to..];
+fn load(
+    values: &[f32],
+    places: impl Iterator<Item = (usize, usize)>,
+    step: usize,
+    mut to: &mut [f32],
+) {
+    for (start, length) in places {
+        let (part, rest) = to.split_at_mut(length);
+        let from = &values[start..];
         if step == 1 {
-            tile::copy(&from[..run.length], part);
+            tile::copy(&from[..length], part);
         } else {
             part.iter_mut().zip(from.iter().step_by(step)).for_each(|(to, from)| *to = *from);
         }

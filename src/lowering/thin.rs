@@ -3,6 +3,7 @@
 use pulp::Simd;
 
 use super::product::{Grid, Product};
+use super::tile;
 
 /// The most rows; more are worth gathering windows for.
 pub(super) const ROWS: usize = 4;
@@ -16,7 +17,7 @@ pub(super) fn suits<S: Simd>(rows: usize, grid: &Grid) -> bool {
 
 /// A [product](Product::run) of `R` rows. The last vector of a row of windows overlaps the one before.
 #[inline(always)]
-pub(super) fn run<S: Simd, const R: usize>(
+pub(super) fn run<S: Simd, const R: usize, const MR: usize>(
     simd: S,
     product: &Product,
     (count, floor): (usize, Option<f32>),
@@ -36,7 +37,7 @@ pub(super) fn run<S: Simd, const R: usize>(
                     *sums = [simd.splat_f32s(*bias); VECTORS];
                 }
                 let at: [usize; VECTORS] = std::array::from_fn(|at| last.min(x + at * lanes));
-                for (offset, weights) in offsets.iter().zip(product.rows_at::<R>()) {
+                for (offset, weights) in offsets.iter().zip(product.rows_at::<R, MR>()) {
                     let from = &from[*offset..];
                     for vector in 0..VECTORS {
                         let windows = S::as_simd_f32s(&from[at[vector]..][..lanes]).0[0];
@@ -49,10 +50,8 @@ pub(super) fn run<S: Simd, const R: usize>(
                 }
                 for (row, sums) in sums.iter_mut().enumerate() {
                     let out = &mut out[row * grid.plane + to..];
-                    for (sum, &at) in sums.iter_mut().zip(&at) {
-                        if let Some(floor) = floor {
-                            *sum = simd.max_f32s(*sum, simd.splat_f32s(floor));
-                        }
+                    tile::raise(simd, floor, sums);
+                    for (sum, &at) in sums.iter().zip(&at) {
                         if grid.to.1 == 1 {
                             S::as_mut_simd_f32s(&mut out[at..][..lanes]).0[0] = *sum;
                         } else {

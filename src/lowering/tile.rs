@@ -13,6 +13,9 @@ pub(super) const DEPTH: usize = 288;
 /// Vectors of columns in the widest tile.
 pub(super) const VECTORS: usize = 3;
 
+/// Registers that hold the sums of eight rows.
+const MANY: usize = 32;
+
 /// Rows of a tile, and so of a panel of weights: what fits into this machine's registers beside the columns.
 pub(super) fn panel() -> usize {
     struct Registers;
@@ -26,7 +29,33 @@ pub(super) fn panel() -> usize {
         }
     }
 
-    if arch().dispatch(Registers) >= 32 { 8 } else { 4 }
+    if arch().dispatch(Registers) >= MANY { 8 } else { 4 }
+}
+
+/// Work in tiles of `MR` rows.
+pub(super) trait Tiled {
+    /// To be inlined, with all that it calls.
+    fn work<S: Simd, const MR: usize>(self, simd: S);
+}
+
+/// Does the work in tiles of [`panel`] rows.
+pub(super) fn run(work: impl Tiled) {
+    struct Rows<T>(T);
+
+    impl<T: Tiled> WithSimd for Rows<T> {
+        type Output = ();
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) {
+            if S::REGISTER_COUNT >= MANY {
+                self.0.work::<S, 8>(simd);
+            } else {
+                self.0.work::<S, 4>(simd);
+            }
+        }
+    }
+
+    arch().dispatch(Rows(work));
 }
 
 /// Columns in a vector of this machine.
@@ -50,9 +79,24 @@ pub(super) fn stretch(depth: usize) -> usize {
     depth.div_ceil(depth.div_ceil(DEPTH).max(1)).max(1)
 }
 
-/// `out[r, c] += sum over k of weights[k, r] * columns[k, c]`, with `NV` vectors of columns.
+/// `out[r, c] += sum over k of weights[k, r] * columns[k, c]`, with so many vectors of columns.
 #[inline(always)]
-pub(super) fn multiply<S: Simd, const MR: usize, const NV: usize>(
+pub(super) fn multiply<S: Simd, const MR: usize>(
+    simd: S,
+    vectors: usize,
+    weights: &[f32],
+    columns: &[S::f32s],
+    out: &mut [[S::f32s; VECTORS]; MR],
+) {
+    match vectors {
+        1 => multiply_by::<S, MR, 1>(simd, weights, columns, out),
+        2 => multiply_by::<S, MR, 2>(simd, weights, columns, out),
+        _ => multiply_by::<S, MR, VECTORS>(simd, weights, columns, out),
+    }
+}
+
+#[inline(always)]
+fn multiply_by<S: Simd, const MR: usize, const NV: usize>(
     simd: S,
     weights: &[f32],
     columns: &[S::f32s],
@@ -74,6 +118,15 @@ pub(super) fn multiply<S: Simd, const MR: usize, const NV: usize>(
     }
     for (sums, out) in sums.iter().zip(out) {
         out[..NV].copy_from_slice(sums);
+    }
+}
+
+/// What is below the floor becomes it.
+#[inline(always)]
+pub(super) fn raise<S: Simd>(simd: S, floor: Option<f32>, sums: &mut [S::f32s]) {
+    if let Some(floor) = floor {
+        let floor = simd.splat_f32s(floor);
+        sums.iter_mut().for_each(|sum| *sum = simd.max_f32s(*sum, floor));
     }
 }
 

@@ -1,10 +1,9 @@
 //! Convolutions of 3x3 kernels at stride 1 with 16 instead of 36 multiplications per four outputs: Winograd's F(2x2, 3x3), after
 //! Lavin & Gray 2015, <https://arxiv.org/abs/1509.09308>, section 4.1.
 
-use pulp::{Simd, WithSimd};
+use pulp::Simd;
 
-use super::tile::{self, VECTORS};
-use crate::simd::arch;
+use super::tile::{self, Tiled, VECTORS};
 
 /// Places in a transformed patch of 4x4.
 const PLACES: usize = 16;
@@ -20,7 +19,6 @@ type Lane = [f32; PATCHES];
 pub(super) struct Winograd {
     /// Panels of a few rows; within a panel the places, within those the channels, within those the rows.
     weights: Vec<f32>,
-    panel: usize,
     bias: Vec<f32>,
     channels: usize,
     /// Height and width of an image, the zeros before it, and of what comes of it.
@@ -65,7 +63,7 @@ impl Winograd {
                 }
             }
         }
-        Self { weights, panel, bias, channels, size, before, out }
+        Self { weights, bias, channels, size, before, out }
     }
 
     /// Of all these images, into `out`. What is below `floor` becomes it.
@@ -76,7 +74,7 @@ impl Winograd {
         out: &mut [f32],
         memory: &mut Transformed,
     ) {
-        arch().dispatch(Running { of: self, floor, images, out, memory });
+        tile::run(Running { of: self, floor, images, out, memory });
     }
 
     /// Patches in a column and in a row of an image.
@@ -221,22 +219,9 @@ struct Running<'a> {
     memory: &'a mut Transformed,
 }
 
-impl WithSimd for Running<'_> {
-    type Output = ();
-
+impl Tiled for Running<'_> {
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        if self.of.panel == 8 {
-            self.over::<S, 8>(simd);
-        } else {
-            self.over::<S, 4>(simd);
-        }
-    }
-}
-
-impl Running<'_> {
-    #[inline(always)]
-    fn over<S: Simd, const MR: usize>(self, simd: S) {
+    fn work<S: Simd, const MR: usize>(self, simd: S) {
         let Running { of, floor, images, out, memory } = self;
         let Transformed { padded, patches, products } = memory;
         let [height, width] = of.size;
@@ -263,7 +248,7 @@ impl Running<'_> {
                         let columns = &patches[tile * of.channels * wide..][..of.channels * wide];
                         let (columns, _) = S::as_simd_f32s(columns);
                         let mut sums = [[simd.splat_f32s(0.0); VECTORS]; MR];
-                        tile::multiply::<S, MR, VECTORS>(simd, weights, columns, &mut sums);
+                        tile::multiply(simd, VECTORS, weights, columns, &mut sums);
                         for (product, sums) in products.iter_mut().zip(&sums) {
                             let (to, _) = S::as_mut_simd_f32s(&mut product[tile * wide..][..wide]);
                             to.copy_from_slice(sums);

@@ -153,8 +153,6 @@ impl SuiteData {
     /// # Errors
     /// Those of [`Dataset::open`].
     pub fn read(&self, model: &Model) -> Result<Dataset> {
-        let arrays = model.further_inputs().into_iter().map(str::to_owned).collect();
-        let sample_shape = Some(model.info().shape.clone());
-        Dataset::open(&self.path, &DataOptions { arrays, sample_shape, ..self.options.clone() })
+        Dataset::open(&self.path, &self.options.for_model(model))
     }
 }

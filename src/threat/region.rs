@@ -144,9 +144,14 @@ impl<'a> Region<'a> {
         else {
             return false;
         };
-        let inside = |x: &f32| x.is_finite() & (x >= lower) & (x <= upper);
-        let all_inside = || point.iter().fold(true, |all, x| all & inside(x));
-        *self.domain == Domain::ANY && vectorized(all_inside)
+        *self.domain == Domain::ANY
+            && vectorized(
+                #[inline(always)]
+                || {
+                    let inside = |x: &f32| x.is_finite() & (x >= lower) & (x <= upper);
+                    point.iter().fold(true, |all, x| all & inside(x))
+                },
+            )
     }
 
     /// Moves `point` into the region: masked features back to the clean value, the rest to the nearest point of the
@@ -180,13 +185,14 @@ impl<'a> Region<'a> {
     /// without groups or a mask): for [`climb`], which is then a restricted step with its projection. Says whether it did.
     pub(crate) fn add_limits(&self, lower: &mut Vec<f32>, upper: &mut Vec<f32>) -> bool {
         let is_alike = matches!(self.radius, Radius::Scalar(_))
+            && self.norm.power().is_none()
             && self.mask.is_none()
             && self.domain.one_hot.is_empty();
-        let Some(eps) = self.norm.reach(self.radius.largest()).filter(|_| is_alike) else {
+        if !is_alike {
             return false;
-        };
+        }
+        let eps = self.radius.largest().max(0.0);
         for (feature, &clean) in self.clean.iter().enumerate() {
-            let eps = eps.max(0.0);
             let (least, most) = self.bounds_at(feature);
             lower.push(move_within(clean, -eps).max(least).min(most));
             upper.push(move_within(clean, eps).max(least).min(most));

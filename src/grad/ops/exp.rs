@@ -1,7 +1,7 @@
 //! The exponential, for loops that are to become vectors.
 
 /// e^x to within two units of the last place, without branches or calls: 2^n times a polynomial in what is left of x, at most half
-/// of ln 2 (the coefficients are Taylor's, the last two balanced).
+/// of ln 2. The constants are those of Cephes' `expf` (Moshier 1992, <https://www.netlib.org/cephes/>).
 #[inline(always)]
 pub(super) fn exp(x: f32) -> f32 {
     // Adding this rounds to a whole number.
