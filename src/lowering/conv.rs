@@ -4,59 +4,58 @@ use std::cell::RefCell;
 
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::*;
+use tract_onnx::tract_core::ops::binary::TypedBinOp;
 use tract_onnx::tract_core::ops::cnn::{Conv, Deconv, KernelFormat, PoolSpec};
 use tract_onnx::tract_core::ops::nn::DataShape;
 
 use super::axis::{Axis, Phase, margins};
+use super::ending::Ending;
+use super::planes::Planes;
 use super::product::{Gathered, Grid, Product};
+use super::thin::{self, Pass, Thin};
 use super::winograd::{self, Transformed, Winograd};
-
-/// Outputs per group that are worth a product.
-const LEAST_ROWS: usize = 4;
 
 /// A convolution of f32 images, channels first, with weights that do not change.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Windowed {
-    shape: Arc<Shape>,
+    /// Of all images together.
+    shape: TVec<usize>,
+    /// Values of a channel that come of an image.
+    plane: usize,
     way: Arc<Way>,
-    /// What outputs below it become: that of a rectifier which follows.
-    floor: Option<f32>,
+    ending: Ending,
 }
 
 /// How outputs come about.
 #[derive(Debug, PartialEq)]
 enum Way {
-    /// For each group, of these products.
-    Products(Vec<Vec<Product>>),
+    Products(Products),
     Winograd(Winograd),
+    Thin(Thin),
 }
 
-/// How images come and go.
-#[derive(Clone, Debug, PartialEq)]
-struct Shape {
+/// For each group of channels, some products.
+#[derive(Debug, PartialEq)]
+struct Products {
+    planes: Planes,
+    /// Of an image.
     channels: usize,
-    /// Height and width, and the zeros before and behind.
-    size: [usize; 2],
-    before: [usize; 2],
-    padded: [usize; 2],
-    /// Of all images together.
-    out: TVec<usize>,
+    groups: Vec<Vec<Product>>,
 }
 
 impl Eq for Windowed {}
 
 /// Whether a convolution of this kind becomes a product of ours that is worth it: for the gradient rules, which have a choice.
-pub(crate) fn lowers(spec: &PoolSpec, group: usize, kernel: &TypedFact, image: &TypedFact) -> bool {
-    kernel.konst.is_some() && suits(spec, group, image)
+pub(crate) fn lowers(spec: &PoolSpec, kernel: &TypedFact, image: &TypedFact) -> bool {
+    kernel.konst.is_some() && suits(spec, image)
 }
 
-fn suits(spec: &PoolSpec, group: usize, image: &TypedFact) -> bool {
+fn suits(spec: &PoolSpec, image: &TypedFact) -> bool {
     image.datum_type == f32::datum_type()
         && image.is_plain()
         && image.shape.as_concrete().is_some()
         && !spec.data_format.c_is_last()
         && matches!(spec.rank(), 1 | 2)
-        && (group == 1 || spec.output_channels / group >= LEAST_ROWS)
 }
 
 /// The operator for a convolution, if there is one.
@@ -117,7 +116,7 @@ impl<'a> Layer<'a> {
     ) -> TractResult<Option<Self>> {
         let [image, kernel, bias] = facts else { return Ok(None) };
         let (Some(kernel), Some(bias)) = (&kernel.konst, &bias.konst) else { return Ok(None) };
-        if !suits(spec, group, image) {
+        if !suits(spec, image) {
             return Ok(None);
         }
         let shape = image.shape.as_concrete().context("a shape that is not concrete")?;
@@ -152,29 +151,26 @@ impl<'a> Layer<'a> {
     ) -> TractResult<Windowed> {
         let whole = Axis { kernel: 1, stride: 1, dilation: 1, before: 0, output: 1 };
         let phases = two(vec![whole.convolved()], phases)?;
-        let size = two(1, self.image.hw_dims().iter().copied())?;
-        let outputs = self.spec.data_format.shape(&out)?;
-        let outputs = two(1, outputs.hw_dims().iter().copied())?;
-        let sides = two(1, self.spec.kernel_shape.iter().copied())?;
-        let (top, bottom) = margins(&phases[0], size[0]);
-        let (left, right) = margins(&phases[1], size[1]);
-        let padded = [size[0] + top + bottom, size[1] + left + right];
-        let before = [top, left];
-        let channels = self.spec.input_channels;
-        let shape = Shape { channels, size, before, padded, out };
-        let way = match self.winograd(&phases, size, outputs) {
-            Some(way) => Way::Winograd(way),
-            None => Way::Products(self.products(&phases, &shape, outputs, sides)),
+        let layout = Layout {
+            size: two(1, self.image.hw_dims().iter().copied())?,
+            kernel: two(1, self.spec.kernel_shape.iter().copied())?,
+            out: {
+                let out = self.spec.data_format.shape(&out)?;
+                two(1, out.hw_dims().iter().copied())?
+            },
         };
-        Ok(Windowed { shape: shape.into(), way: way.into(), floor: None })
+        let way = if let Some(way) = self.winograd(&phases, &layout) {
+            Way::Winograd(way)
+        } else if self.rows() <= thin::ROWS {
+            Way::Thin(self.thin(&phases, &layout))
+        } else {
+            Way::Products(self.products(&phases, &layout))
+        };
+        let plane = layout.out.iter().product();
+        Ok(Windowed { shape: out, plane, way: way.into(), ending: Ending::new(self.bias.clone()) })
     }
 
-    fn winograd(
-        &self,
-        phases: &[Vec<Phase>; 2],
-        size: [usize; 2],
-        outputs: [usize; 2],
-    ) -> Option<Winograd> {
+    fn winograd(&self, phases: &[Vec<Phase>; 2], layout: &Layout) -> Option<Winograd> {
         let (rows, channels) = (self.rows(), self.channels());
         if self.group > 1 || channels.min(rows) < winograd::LEAST {
             return None;
@@ -187,65 +183,105 @@ impl<'a> Layer<'a> {
             })
         };
         let before = [vertical, horizontal].map(|phase| phase.taps[0].1.unsigned_abs());
-        Some(Winograd::new((self.bias.clone(), channels), [size, before, outputs], kernel))
+        Some(Winograd::new((rows, channels), [layout.size, before, layout.out], kernel))
     }
 
-    /// For each group, one for each pair of phases.
-    fn products(
-        &self,
-        [vertical, horizontal]: &[Vec<Phase>; 2],
-        shape: &Shape,
-        outputs: [usize; 2],
-        sides: [usize; 2],
-    ) -> Vec<Vec<Product>> {
-        let product = |of: usize, y: &Phase, x: &Phase| {
-            let rows = of * self.rows()..(of + 1) * self.rows();
-            self.product(rows, [y, x], shape, outputs, sides)
-        };
-        let of_group = |of: usize| {
-            let pairs = vertical.iter().flat_map(|y| horizontal.iter().map(move |x| (y, x)));
-            pairs.map(|(y, x)| product(of, y, x)).collect()
-        };
-        (0..self.group).map(of_group).collect()
+    fn thin(&self, phases: &[Vec<Phase>; 2], layout: &Layout) -> Thin {
+        let step = [0, 1].map(|axis| phases[axis].first().map_or(1, |phase| phase.step));
+        let planes = layout.planes(phases, step);
+        let passes = pairs(phases).map(|[y, x]| {
+            let (offsets, places) = self.taps([y, x], &planes, layout.kernel);
+            let depth = self.channels() * layout.kernel[0] * layout.kernel[1];
+            let rows = self.weights.chunks_exact(self.rows() * depth);
+            let weights = rows.flat_map(|rows| {
+                let of_place = |place: usize| rows.iter().skip(place).step_by(depth).copied();
+                places.iter().flat_map(move |place| of_place(*place))
+            });
+            Pass {
+                weights: weights.collect(),
+                offsets,
+                grid: [y.count, x.count],
+                first: y.first * layout.out[1] + x.first,
+                to: [y.stride, x.stride],
+            }
+        });
+        let out = (layout.out[0] * layout.out[1], layout.out[1]);
+        let passes = passes.collect();
+        Thin { planes, channels: self.channels(), rows: self.rows(), passes, out }
+    }
+
+    fn products(&self, phases: &[Vec<Phase>; 2], layout: &Layout) -> Products {
+        let planes = layout.planes(phases, [1, 1]);
+        let product = |of: usize, pair| self.product(of, pair, &planes, layout);
+        let of_group = |of: usize| pairs(phases).map(|pair| product(of, pair)).collect();
+        let groups = (0..self.group).map(of_group).collect();
+        Products { planes, channels: self.spec.input_channels, groups }
     }
 
     fn product(
         &self,
-        rows: std::ops::Range<usize>,
+        of: usize,
         [vertical, horizontal]: [&Phase; 2],
-        shape: &Shape,
-        [height, width]: [usize; 2],
-        sides: [usize; 2],
+        planes: &Planes,
+        layout: &Layout,
     ) -> Product {
-        let (padded, plane) = (shape.padded, height * width);
+        let ([height, width], rows) = (layout.out, self.rows());
+        let plane = height * width;
         let grid = Grid {
             height: vertical.count,
             width: horizontal.count,
-            image: self.spec.input_channels * padded[0] * padded[1],
-            from: (vertical.step * padded[1], horizontal.step),
+            image: self.spec.input_channels * planes.len(),
+            from: (vertical.step * planes.row(), horizontal.step),
             outputs: self.spec.output_channels * plane,
             plane,
             first: vertical.first * width + horizontal.first,
             to: (vertical.stride * width, horizontal.stride),
         };
-        let (mut offsets, mut places) = (vec![], vec![]);
+        let (offsets, places) = self.taps([vertical, horizontal], planes, layout.kernel);
+        let depth = self.channels() * layout.kernel[0] * layout.kernel[1];
+        let weights = &self.weights[of * rows * depth..];
+        Product::new(rows, offsets, grid, |row, k| weights[row * depth + places[k]])
+    }
+
+    /// What windows look at: where it lies from a window's start on, and its place in a row of weights.
+    fn taps(
+        &self,
+        [vertical, horizontal]: [&Phase; 2],
+        planes: &Planes,
+        [height, width]: [usize; 2],
+    ) -> (Vec<usize>, Vec<usize>) {
+        let mut taps = vec![];
         for channel in 0..self.channels() {
             for (ky, dy) in &vertical.taps {
                 for (kx, dx) in &horizontal.taps {
-                    let [y, x] = [
-                        shape.before[0].strict_add_signed(*dy),
-                        shape.before[1].strict_add_signed(*dx),
-                    ];
-                    offsets.push((channel * padded[0] + y) * padded[1] + x);
-                    places.push((channel * sides[0] + ky) * sides[1] + kx);
+                    let place = (channel * height + ky) * width + kx;
+                    taps.push((channel * planes.len() + planes.place([*dy, *dx]), place));
                 }
             }
         }
-        let depth = self.channels() * sides[0] * sides[1];
-        let weights = &self.weights[rows.start * depth..];
-        let weight = |row: usize, k: usize| weights[row * depth + places[k]];
-        Product::new(self.bias[rows].to_vec(), offsets, grid, weight)
+        taps.into_iter().unzip()
     }
+}
+
+/// Heights and widths.
+struct Layout {
+    /// Of images.
+    size: [usize; 2],
+    kernel: [usize; 2],
+    /// Of what comes of an image.
+    out: [usize; 2],
+}
+
+impl Layout {
+    fn planes(&self, phases: &[Vec<Phase>; 2], step: [usize; 2]) -> Planes {
+        let margins = [0, 1].map(|axis| margins(&phases[axis], self.size[axis]));
+        let padded = [0, 1].map(|axis| self.size[axis] + margins[axis].0 + margins[axis].1);
+        Planes::new(self.size, margins.map(|(before, _)| before), padded, step)
+    }
+}
+
+fn pairs([vertical, horizontal]: &[Vec<Phase>; 2]) -> impl Iterator<Item = [&Phase; 2]> {
+    vertical.iter().flat_map(move |y| horizontal.iter().map(move |x| [y, x]))
 }
 
 /// Of height and width; a row of values has this height.
@@ -270,9 +306,36 @@ fn three_in_a_row(phases: &[Phase]) -> Option<&Phase> {
 }
 
 impl Windowed {
-    /// The same with a rectifier behind it, which knows no other yet.
-    pub(super) fn rectified(&self, floor: f32) -> Option<Self> {
-        self.floor.is_none().then(|| Self { floor: Some(floor), ..self.clone() })
+    /// One of 1x1: `out[.., n, t] = sum over k of x[.., k, t] * weight(k, n)`, for `trail` values t.
+    pub(super) fn pointwise(
+        shape: &[usize],
+        (channels, rows): (usize, usize),
+        trail: usize,
+        weight: impl Fn(usize, usize) -> f32,
+    ) -> Self {
+        let size = [1, trail];
+        let grid = Grid {
+            height: 1,
+            width: trail,
+            image: channels * trail,
+            from: (trail, 1),
+            outputs: rows * trail,
+            plane: trail,
+            first: 0,
+            to: (trail, 1),
+        };
+        let offsets = (0..channels).map(|channel| channel * trail).collect();
+        let product = Product::new(rows, offsets, grid, |row, k| weight(k, row));
+        let planes = Planes::new(size, [0, 0], size, [1, 1]);
+        let way = Way::Products(Products { planes, channels, groups: vec![vec![product]] });
+        let ending = Ending::new(vec![0.0; rows]);
+        Self { shape: shape.into(), plane: trail, way: way.into(), ending }
+    }
+
+    /// The same with this operator behind it, if that can be.
+    pub(super) fn then(&self, op: &TypedBinOp, konst: &Tensor) -> TractResult<Option<Self>> {
+        let ending = self.ending.then(op, konst, (&self.shape, self.plane))?;
+        Ok(ending.map(|ending| Self { ending, ..self.clone() }))
     }
 }
 
@@ -282,6 +345,7 @@ struct Scratch {
     padded: Vec<f32>,
     gathered: Gathered,
     transformed: Transformed,
+    thin: thin::Memory,
 }
 
 thread_local! {
@@ -307,37 +371,40 @@ impl EvalOp for Windowed {
         let image = args_1!(inputs);
         let image = image.try_as_plain_ram()?;
         let image = image.as_slice::<f32>()?;
-        let mut out = Tensor::zero::<f32>(&self.shape.out)?;
+        let mut out = Tensor::zero::<f32>(&self.shape)?;
         {
             let mut out = out.try_as_plain_ram_mut()?;
             let out = out.as_slice_mut::<f32>()?;
+            let ending = &self.ending;
             SCRATCH.with_borrow_mut(|scratch| match &*self.way {
-                Way::Products(groups) => self.multiply(groups, image, out, scratch),
-                Way::Winograd(way) => way.run(self.floor, image, out, &mut scratch.transformed),
+                Way::Products(way) => way.run(ending, image, out, scratch),
+                Way::Winograd(way) => way.run(ending, image, out, &mut scratch.transformed),
+                Way::Thin(way) => way.run(ending, image, out, &mut scratch.thin),
             });
         }
         Ok(tvec![out.into_tvalue()])
     }
 }
 
-impl Windowed {
-    fn multiply(
+impl Products {
+    fn run(
         &self,
-        groups: &[Vec<Product>],
-        image: &[f32],
+        ending: &Ending,
+        images: &[f32],
         out: &mut [f32],
         Scratch { padded, gathered, .. }: &mut Scratch,
     ) {
-        let images = self.shape.pad(image, padded);
-        let [height, width] = self.shape.padded;
-        let values = self.shape.channels * height * width;
+        let images = self.planes.laid_out(images, padded);
+        let values = self.channels * self.planes.len();
         let count = images.len() / values;
-        let outputs = out.len() / count.max(1);
-        for (group, products) in groups.iter().enumerate() {
-            let from = &images[group * (values / groups.len())..];
-            let to = &mut out[group * (outputs / groups.len())..];
+        let (outputs, groups) = (out.len() / count.max(1), self.groups.len());
+        let rows = ending.bias.len() / groups;
+        for (group, products) in self.groups.iter().enumerate() {
+            let from = &images[group * (values / groups)..];
+            let to = &mut out[group * (outputs / groups)..];
+            let bias = &ending.bias[group * rows..][..rows];
             for product in products {
-                product.run((count, self.floor), from, to, gathered);
+                product.run(count, (bias, ending.clamp), from, to, gathered);
             }
         }
     }
@@ -345,32 +412,8 @@ impl Windowed {
 
 impl TypedOp for Windowed {
     fn output_facts(&self, _: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
-        Ok(tvec![f32::fact(&*self.shape.out)])
+        Ok(tvec![f32::fact(&*self.shape)])
     }
 
     as_op!();
-}
-
-impl Shape {
-    /// The images with their margins.
-    fn pad<'a>(&self, images: &'a [f32], to: &'a mut Vec<f32>) -> &'a [f32] {
-        if self.size == self.padded {
-            return images;
-        }
-        let ([height, width], [top, left], [_, row]) = (self.size, self.before, self.padded);
-        let plane = self.padded[0] * row;
-        to.resize(images.len() / (height * width) * plane, 0.0);
-        for (from, to) in images.chunks_exact(height * width).zip(to.chunks_exact_mut(plane)) {
-            let (above, rest) = to.split_at_mut(top * row);
-            let (within, below) = rest.split_at_mut(height * row);
-            above.fill(0.0);
-            below.fill(0.0);
-            for (from, to) in from.chunks_exact(width).zip(within.chunks_exact_mut(row)) {
-                to[..left].fill(0.0);
-                to[left..left + width].copy_from_slice(from);
-                to[left + width..].fill(0.0);
-            }
-        }
-        to
-    }
 }

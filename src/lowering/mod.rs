@@ -2,10 +2,14 @@
 //!
 //! What they compute does not depend on the batch, bit for bit, nor on the machine's vectors: see [`tile`].
 
+mod affine;
 mod axis;
 mod conv;
 mod dense;
+mod einsum;
+mod ending;
 mod pass;
+mod planes;
 mod product;
 #[cfg(test)]
 mod tests;

@@ -4,10 +4,11 @@ use tract_onnx::prelude::*;
 use tract_onnx::tract_core::ops::binary::TypedBinOp;
 use tract_onnx::tract_core::ops::cnn::{Conv, Deconv};
 use tract_onnx::tract_core::ops::einsum::EinSum;
-use tract_onnx::tract_core::ops::math::{Add, Max};
 
+use super::affine::Affine;
 use super::conv::{self, Windowed};
 use super::dense::Dense;
+use super::einsum::of_einsum;
 
 /// Replaces the operators of a decluttered graph that we have faster ones for.
 pub(crate) fn lower(model: &mut TypedModel) -> TractResult<()> {
@@ -18,7 +19,7 @@ pub(crate) fn lower(model: &mut TypedModel) -> TractResult<()> {
         } else if let Some(op) = node.op_as::<Deconv>() {
             conv::of_deconv(op, &facts)?.map(|op| (0, op.into()))
         } else if let Some(op) = node.op_as::<EinSum>() {
-            Dense::of_einsum(op, &facts, &node.outputs[0].fact)?.map(|(slot, op)| (slot, op.into()))
+            of_einsum(op, &facts, &node.outputs[0].fact)?
         } else {
             None
         };
@@ -36,35 +37,43 @@ pub(crate) fn lower(model: &mut TypedModel) -> TractResult<()> {
     model.compact()
 }
 
-/// An operator of ours that does what `max(ours, constant)` or `ours + constant` does, where nothing else looks at ours.
+/// An operator of ours that does what one of ours and one with a constant behind it do, where nothing else looks at ours; or only
+/// the latter.
 fn fused(model: &TypedModel, id: usize) -> TractResult<Option<(OutletId, Box<dyn TypedOp>)>> {
     let node = model.node(id);
     let Some(op) = node.op_as::<TypedBinOp>() else { return Ok(None) };
     for (at, other) in [(0, 1), (1, 0)] {
         let outlet = node.inputs[at];
-        let ours = model.node(outlet.node);
+        let (ours, fact) = (model.node(outlet.node), model.outlet_fact(outlet)?);
         let Some(konst) = &model.outlet_fact(node.inputs[other])?.konst else { continue };
-        let is_only = model.outlet_successors(outlet).len() == 1
-            && !model.output_outlets()?.contains(&outlet)
-            && ours.outputs[0].fact.shape == node.outputs[0].fact.shape;
-        if !is_only || konst.datum_type() != f32::datum_type() {
+        if konst.datum_type() != f32::datum_type() || fact.shape != node.outputs[0].fact.shape {
             continue;
         }
-        let (windowed, dense) = (ours.op_as::<Windowed>(), ours.op_as::<Dense>());
-        let found: Option<Box<dyn TypedOp>> = if op.0.is::<Max>() {
-            let Some(floor) = konst.as_uniform() else { continue };
-            let floor = floor.cast_to_scalar::<f32>()?;
-            let windowed = windowed.and_then(|op| op.rectified(floor)).map(Into::into);
-            windowed.or_else(|| dense.and_then(|op| op.rectified(floor)).map(Into::into))
-        } else if op.0.is::<Add>() {
-            let biased = dense.map(|op| op.biased(konst)).transpose()?;
-            biased.flatten().map(Into::into)
-        } else {
-            None
-        };
-        if let Some(op) = found {
+        let is_only = model.outlet_successors(outlet).len() == 1
+            && !model.output_outlets()?.contains(&outlet);
+        if is_only && let Some(op) = then(ours, op, konst)? {
             return Ok(Some((ours.inputs[0], op)));
+        }
+        if let Some(op) = Affine::of(op, konst, fact)? {
+            return Ok(Some((outlet, op.into())));
         }
     }
     Ok(None)
+}
+
+fn then(
+    ours: &TypedNode,
+    op: &TypedBinOp,
+    konst: &Tensor,
+) -> TractResult<Option<Box<dyn TypedOp>>> {
+    if let Some(ours) = ours.op_as::<Windowed>() {
+        return Ok(ours.then(op, konst)?.map(Into::into));
+    }
+    if let Some(ours) = ours.op_as::<Dense>() {
+        return Ok(ours.then(op, konst)?.map(Into::into));
+    }
+    match ours.op_as::<Affine>() {
+        Some(ours) => Ok(ours.then(op, konst)?.map(Into::into)),
+        None => Ok(None),
+    }
 }

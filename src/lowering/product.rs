@@ -2,7 +2,7 @@
 
 use pulp::Simd;
 
-use super::thin;
+use super::ending::Clamp;
 use super::tile::{self, Tiled, VECTORS};
 
 /// Tiles whose columns are gathered before the weights pass over them.
@@ -13,9 +13,8 @@ const TILES: usize = 8;
 pub(super) struct Product {
     /// Panels of a few rows: within a panel, the depth; within it, the rows.
     weights: Vec<f32>,
-    pub(super) bias: Vec<f32>,
-    pub(super) offsets: Vec<usize>,
-    pub(super) grid: Grid,
+    offsets: Vec<usize>,
+    grid: Grid,
 }
 
 /// Where windows start and where their outputs go, of one image.
@@ -48,12 +47,12 @@ struct Run {
 impl Product {
     /// `weight(row, k)`.
     pub(super) fn new(
-        bias: Vec<f32>,
+        rows: usize,
         offsets: Vec<usize>,
         grid: Grid,
         weight: impl Fn(usize, usize) -> f32,
     ) -> Self {
-        let (rows, depth, panel) = (bias.len(), offsets.len(), tile::panel());
+        let (depth, panel) = (offsets.len(), tile::panel());
         let mut weights = vec![0.0; rows.div_ceil(panel) * depth * panel];
         for row in 0..rows {
             let to = &mut weights[row / panel * depth * panel..];
@@ -61,29 +60,20 @@ impl Product {
                 to[k * panel + row % panel] = weight(row, k);
             }
         }
-        Self { weights, bias, offsets, grid }
+        Self { weights, offsets, grid }
     }
 
-    /// The weights of the first `R` rows, by depth: of a product that has no more, in panels of `MR`.
-    #[inline(always)]
-    pub(super) fn rows_at<const R: usize, const MR: usize>(
-        &self,
-    ) -> impl Iterator<Item = &[f32; R]> {
-        self.weights.chunks_exact(MR).filter_map(|panel| panel.first_chunk())
-    }
-
-    /// Of all these images, into `out`; both may begin at a group of channels.
-    ///
-    /// What is below `floor` becomes it.
+    /// Of so many images, into `out`; both may begin at a group of channels. The bias tells how many rows there are.
     pub(super) fn run(
         &self,
-        (count, floor): (usize, Option<f32>),
+        count: usize,
+        (bias, clamp): (&[f32], Clamp),
         images: &[f32],
         out: &mut [f32],
         gathered: &mut Gathered,
     ) {
         let Gathered { columns, runs } = gathered;
-        tile::run(Running { product: self, count, floor, images, out, columns, runs });
+        tile::run(Running { product: self, count, bias, clamp, images, out, columns, runs });
     }
 }
 
@@ -98,7 +88,8 @@ struct Running<'a> {
     product: &'a Product,
     /// Images.
     count: usize,
-    floor: Option<f32>,
+    bias: &'a [f32],
+    clamp: Clamp,
     images: &'a [f32],
     out: &'a mut [f32],
     columns: &'a mut Vec<f32>,
@@ -108,16 +99,8 @@ struct Running<'a> {
 impl Tiled for Running<'_> {
     #[inline(always)]
     fn work<S: Simd, const MR: usize>(self, simd: S) {
-        let Running { product, count, floor, images, out, columns, runs } = self;
-        let Product { weights, bias, offsets, grid } = product;
-        if thin::suits::<S>(bias.len(), grid) {
-            return match bias.len() {
-                1 => thin::run::<S, 1, MR>(simd, product, (count, floor), images, out),
-                2 => thin::run::<S, 2, MR>(simd, product, (count, floor), images, out),
-                3 => thin::run::<S, 3, MR>(simd, product, (count, floor), images, out),
-                _ => thin::run::<S, 4, MR>(simd, product, (count, floor), images, out),
-            };
-        }
+        let Running { product, count, bias, clamp, images, out, columns, runs } = self;
+        let Product { weights, offsets, grid } = product;
         let wide = VECTORS * S::F32_LANES;
         let depth = offsets.len();
         let total = count * grid.height * grid.width;
@@ -161,8 +144,9 @@ impl Tiled for Running<'_> {
                             }
                         }
                         tile::multiply(simd, vectors, weights, columns, &mut sums);
-                        let floor = floor.filter(|_| k + step >= depth);
-                        tile::raise(simd, floor, sums.as_flattened_mut());
+                        if k + step >= depth {
+                            clamp.all(simd, sums.as_flattened_mut());
+                        }
                         for (row, sums) in rows.clone().zip(&sums) {
                             let lanes = pulp::bytemuck::cast_slice(sums);
                             store(&mut out[row * grid.plane..], runs, grid.to.1, lanes);

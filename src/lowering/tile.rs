@@ -121,15 +121,6 @@ fn multiply_by<S: Simd, const MR: usize, const NV: usize>(
     }
 }
 
-/// What is below the floor becomes it.
-#[inline(always)]
-pub(super) fn raise<S: Simd>(simd: S, floor: Option<f32>, sums: &mut [S::f32s]) {
-    if let Some(floor) = floor {
-        let floor = simd.splat_f32s(floor);
-        sums.iter_mut().for_each(|sum| *sum = simd.max_f32s(*sum, floor));
-    }
-}
-
 /// Short copies, which a call would cost more than.
 #[inline(always)]
 pub(super) fn copy(from: &[f32], to: &mut [f32]) {

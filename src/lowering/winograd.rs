@@ -3,6 +3,8 @@
 
 use pulp::Simd;
 
+use super::ending::Ending;
+use super::planes::Planes;
 use super::tile::{self, Tiled, VECTORS};
 
 /// Places in a transformed patch of 4x4.
@@ -19,18 +21,17 @@ type Lane = [f32; PATCHES];
 pub(super) struct Winograd {
     /// Panels of a few rows; within a panel the places, within those the channels, within those the rows.
     weights: Vec<f32>,
-    bias: Vec<f32>,
     channels: usize,
-    /// Height and width of an image, the zeros before it, and of what comes of it.
-    size: [usize; 2],
-    before: [usize; 2],
+    rows: usize,
+    /// Even columns apart from odd ones.
+    planes: Planes,
+    /// Height and width of what comes of an image.
     out: [usize; 2],
 }
 
 /// Memory that is used again.
 #[derive(Debug, Default)]
 pub(super) struct Transformed {
-    /// The images with their margins: of each row first the even columns, then the odd ones.
     padded: Vec<f32>,
     /// Place by place, tile by tile, channel by channel.
     patches: Vec<f32>,
@@ -49,11 +50,11 @@ struct Run {
 impl Winograd {
     /// `weight(row, channel)` is the kernel, row by row.
     pub(super) fn new(
-        (bias, channels): (Vec<f32>, usize),
+        (rows, channels): (usize, usize),
         [size, before, out]: [[usize; 2]; 3],
         weight: impl Fn(usize, usize) -> [f32; 9],
     ) -> Self {
-        let (rows, panel) = (bias.len(), tile::panel());
+        let panel = tile::panel();
         let mut weights = vec![0.0; rows.div_ceil(panel) * PLACES * channels * panel];
         for row in 0..rows {
             for channel in 0..channels {
@@ -63,57 +64,25 @@ impl Winograd {
                 }
             }
         }
-        Self { weights, bias, channels, size, before, out }
+        let padded = out.map(|side| 2 * side.div_ceil(2) + 2);
+        let planes = Planes::new(size, before, padded, [1, 2]);
+        Self { weights, channels, rows, planes, out }
     }
 
-    /// Of all these images, into `out`. What is below `floor` becomes it.
+    /// Of all these images, into `out`.
     pub(super) fn run(
         &self,
-        floor: Option<f32>,
+        ending: &Ending,
         images: &[f32],
         out: &mut [f32],
         memory: &mut Transformed,
     ) {
-        tile::run(Running { of: self, floor, images, out, memory });
+        tile::run(Running { of: self, ending, images, out, memory });
     }
 
     /// Patches in a column and in a row of an image.
     fn grid(&self) -> [usize; 2] {
         self.out.map(|side| side.div_ceil(2))
-    }
-
-    /// Half of a row with its margins.
-    fn half(&self) -> usize {
-        self.grid()[1] + 1
-    }
-
-    #[inline(always)]
-    fn pad(&self, images: &[f32], to: &mut Vec<f32>) {
-        let ([height, width], [top, left]) = (self.size, self.before);
-        let (rows, half) = (2 * self.grid()[0] + 2, self.half());
-        to.resize(images.len() / (height * width) * rows * 2 * half, 0.0);
-        let planes = images.chunks_exact(height * width).zip(to.chunks_exact_mut(rows * 2 * half));
-        for (from, to) in planes {
-            for (row, to) in to.chunks_exact_mut(2 * half).enumerate() {
-                let within = row.checked_sub(top).filter(|row| *row < height);
-                let Some(row) = within else {
-                    to.fill(0.0);
-                    continue;
-                };
-                let from = &from[row * width..][..width];
-                let (even, odd) = to.split_at_mut(half);
-                for (parity, to) in [even, odd].into_iter().enumerate() {
-                    // Column c of the padded row is column c - left of the image.
-                    let first = (left + 1 - parity) / 2;
-                    let skipped = 2 * first + parity - left;
-                    let columns = from.iter().skip(skipped).step_by(2);
-                    let end = half.min(first + columns.len());
-                    to[..first].fill(0.0);
-                    to[first..end].iter_mut().zip(columns).for_each(|(to, from)| *to = *from);
-                    to[end..].fill(0.0);
-                }
-            }
-        }
     }
 
     /// The patches from `start` on.
@@ -133,15 +102,15 @@ impl Winograd {
     /// The values of a channel's patches, row by row and column by column of a patch.
     #[inline(always)]
     fn gather(&self, padded: &[f32], channel: usize, runs: &[Run], to: &mut [[Lane; 4]; 4]) {
-        let (rows, half) = (2 * self.grid()[0] + 2, self.half());
+        let start = |row: usize, column: usize| self.planes.place_of_padded([row, column]);
         let mut at = 0;
         for run in runs {
-            let plane = (run.image * self.channels + channel) * rows;
+            let plane = (run.image * self.channels + channel) * self.planes.len();
+            let plane = &padded[plane..][..self.planes.len()];
             for (row, to) in to.iter_mut().enumerate() {
-                let from = &padded[(plane + 2 * run.y + row) * 2 * half..][..2 * half];
                 for (column, to) in to.iter_mut().enumerate() {
-                    let first = column % 2 * half + run.x + column / 2;
-                    tile::copy(&from[first..][..run.length], &mut to[at..][..run.length]);
+                    let from = &plane[start(2 * run.y + row, 2 * run.x + column)..];
+                    tile::copy(&from[..run.length], &mut to[at..][..run.length]);
                 }
             }
             at += run.length;
@@ -154,7 +123,7 @@ impl Winograd {
         let [height, width] = self.out;
         let mut at = 0;
         for run in runs {
-            let plane = (run.image * self.bias.len() + row) * height * width;
+            let plane = (run.image * self.rows + row) * height * width;
             for (line, [even, odd]) in [upper, lower].into_iter().enumerate() {
                 let y = 2 * run.y + line;
                 if y == height {
@@ -213,7 +182,7 @@ fn of_product([a, b, c, d]: [f32; 4]) -> [f32; 2] {
 
 struct Running<'a> {
     of: &'a Winograd,
-    floor: Option<f32>,
+    ending: &'a Ending,
     images: &'a [f32],
     out: &'a mut [f32],
     memory: &'a mut Transformed,
@@ -222,11 +191,12 @@ struct Running<'a> {
 impl Tiled for Running<'_> {
     #[inline(always)]
     fn work<S: Simd, const MR: usize>(self, simd: S) {
-        let Running { of, floor, images, out, memory } = self;
+        let Running { of, ending, images, out, memory } = self;
         let Transformed { padded, patches, products } = memory;
-        let [height, width] = of.size;
-        let count = images.len() / (of.channels * height * width);
-        of.pad(images, padded);
+        let planes = images.len() / of.planes.given();
+        padded.resize(planes * of.planes.len(), 0.0);
+        of.planes.lay_out(images, padded);
+        let count = planes / of.channels;
         let total = count * of.grid()[0] * of.grid()[1];
         let wide = VECTORS * S::F32_LANES;
         patches.resize(PLACES * of.channels * PATCHES, 0.0);
@@ -238,7 +208,7 @@ impl Tiled for Running<'_> {
             for channel in 0..of.channels {
                 transform(of, padded, channel, &runs, wide, patches);
             }
-            for panel in 0..of.bias.len().div_ceil(MR) {
+            for panel in 0..of.rows.div_ceil(MR) {
                 let size = of.channels * MR;
                 let weights = &of.weights[panel * PLACES * size..][..PLACES * size];
                 for (place, products) in products.chunks_exact_mut(MR).enumerate() {
@@ -255,9 +225,9 @@ impl Tiled for Running<'_> {
                         }
                     }
                 }
-                for row in panel * MR..of.bias.len().min((panel + 1) * MR) {
+                for row in panel * MR..of.rows.min((panel + 1) * MR) {
                     let place = |place: usize| &products[place * MR + row % MR];
-                    let ends = finish(place, of.bias[row], floor);
+                    let ends = finish(place, ending.bias[row], ending.clamp.ends());
                     of.scatter(row, &runs, &ends, out);
                 }
             }
@@ -297,20 +267,24 @@ fn transform(
     }
 }
 
-/// A' m A, with the bias and the floor.
+/// A' m A, with the bias, between the ends.
 #[inline(always)]
-fn finish<'a>(place: impl Fn(usize) -> &'a Lane, bias: f32, floor: Option<f32>) -> [[Lane; 2]; 2] {
+fn finish<'a>(
+    place: impl Fn(usize) -> &'a Lane,
+    bias: f32,
+    (floor, ceiling): (f32, f32),
+) -> [[Lane; 2]; 2] {
     let mut half = [[[0.0; PATCHES]; 4]; 2];
     let [upper, lower] = &mut half;
     for column in 0..4 {
         let from = [0, 1, 2, 3].map(|row| place(4 * row + column));
         lanes(from, of_product, [&mut upper[column], &mut lower[column]]);
     }
-    let floor = floor.unwrap_or(f32::NEG_INFINITY);
     let last = |values: [f32; 4]| {
         of_product(values).map(|value| {
             let value = value + bias;
-            if value < floor { floor } else { value }
+            let value = if value < floor { floor } else { value };
+            if value > ceiling { ceiling } else { value }
         })
     };
     let mut ends = [[[0.0; PATCHES]; 2]; 2];

@@ -61,7 +61,7 @@ fn patches_are_cheaper(
 ) -> TractResult<bool> {
     let spec = &op.pool_spec;
     let (image, kernel) = (tape.fact(step.cotangent()?)?, tape.fact(step.input(1))?);
-    if lowers(&transposed_spec(spec), op.group, kernel, image) {
+    if lowers(&transposed_spec(spec), kernel, image) {
         return Ok(false);
     }
     let channels_last = spec.data_format.c_is_last();
