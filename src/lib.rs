@@ -41,6 +41,7 @@ mod norm;
 pub mod objective;
 mod parameters;
 pub mod picture;
+mod pool;
 pub mod preflight;
 mod progress;
 pub mod report;

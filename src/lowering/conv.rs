@@ -14,6 +14,7 @@ use super::planes::Planes;
 use super::product::{Gathered, Grid, Product};
 use super::thin::{self, Pass, Thin};
 use super::winograd::{self, Transformed, Winograd};
+use crate::pool;
 
 /// A convolution of f32 images, channels first, with weights that do not change.
 #[derive(Clone, Debug, PartialEq)]
@@ -367,12 +368,12 @@ impl Op for Windowed {
 impl EvalOp for Windowed {
     op_out_of_plan!();
 
-    fn eval(&self, _ctx: &EvalContext<'_>, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
+    fn eval(&self, ctx: &EvalContext<'_>, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
         let image = args_1!(inputs);
-        let image = image.try_as_plain_ram()?;
-        let image = image.as_slice::<f32>()?;
-        let mut out = Tensor::zero::<f32>(&self.shape)?;
+        let mut out = pool::take(ctx, &self.shape)?;
         {
+            let image = image.try_as_plain_ram()?;
+            let image = image.as_slice::<f32>()?;
             let mut out = out.try_as_plain_ram_mut()?;
             let out = out.as_slice_mut::<f32>()?;
             let ending = &self.ending;
@@ -382,6 +383,7 @@ impl EvalOp for Windowed {
                 Way::Thin(way) => way.run(ending, image, out, &mut scratch.thin),
             });
         }
+        pool::give(ctx, image);
         Ok(tvec![out.into_tvalue()])
     }
 }

@@ -9,6 +9,7 @@ use tract_onnx::tract_core::ops::binary::TypedBinOp;
 
 use super::ending::Ending;
 use super::tile::{self, Tiled, VECTORS};
+use crate::pool;
 
 /// Rows that are taken at once: their values at a stretch of the depth stay in the cache.
 const ROWS: usize = 96;
@@ -137,15 +138,16 @@ impl Op for Dense {
 impl EvalOp for Dense {
     op_out_of_plan!();
 
-    fn eval(&self, _ctx: &EvalContext<'_>, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
+    fn eval(&self, ctx: &EvalContext<'_>, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
         let x = args_1!(inputs);
-        let x = x.try_as_plain_ram()?;
-        let mut out = Tensor::zero::<f32>(&self.shape)?;
+        let mut out = pool::take(ctx, &self.shape)?;
         {
-            let (x, mut out) = (x.as_slice::<f32>()?, out.try_as_plain_ram_mut()?);
+            let (x, mut out) = (x.try_as_plain_ram()?, out.try_as_plain_ram_mut()?);
+            let x = x.as_slice::<f32>()?;
             let out = out.as_slice_mut::<f32>()?;
             PANELS.with_borrow_mut(|panels| tile::run(Running { of: self, x, out, panels }));
         }
+        pool::give(ctx, x);
         Ok(tvec![out.into_tvalue()])
     }
 }

@@ -4,11 +4,12 @@ use proptest::prelude::*;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::ops::cnn::{Conv, Deconv, KernelFormat, PaddingSpec, PoolSpec};
 use tract_onnx::tract_core::ops::einsum::EinSum;
-use tract_onnx::tract_core::ops::math::{add, max};
+use tract_onnx::tract_core::ops::math::{add, max, min, mul};
 use tract_onnx::tract_core::ops::nn::DataFormat;
 
 use super::lower;
 use crate::grad::testing::values;
+use crate::pool::Pool;
 
 #[derive(Clone, Debug)]
 struct Case {
@@ -74,9 +75,18 @@ impl Case {
         model
     }
 
+    /// With memory of earlier values, which may be anything.
     fn run(model: TypedModel, image: Tensor) -> Tensor {
         let plan = model.into_optimized().unwrap().into_runnable().unwrap();
-        plan.run(tvec![image.into_tvalue()]).unwrap().remove(0).into_tensor()
+        let mut state = plan.spawn().unwrap();
+        let outputs = plan.model().output_outlets().unwrap().iter();
+        let used = outputs.map(|outlet| {
+            let fact = plan.model().outlet_fact(*outlet).unwrap();
+            let length = fact.shape.as_concrete().unwrap().iter().product();
+            tensor1(&vec![f32::NAN; length])
+        });
+        state.turn_state.shared.insert(Pool::of(used));
+        state.run(tvec![image.into_tvalue()]).unwrap().remove(0).into_tensor()
     }
 
     /// None when there is no output, or tract has another operator for it.
@@ -250,6 +260,67 @@ proptest! {
             let last = x.slice(0, rows - 1, rows).unwrap();
             assert!(slice(&Case::run(alone, last)) == found[(rows - 1) * size.1..]);
         }
+    }
+}
+
+/// `min(1, max(-1, W x + b))` of images, for each place of `trail`; without weights, `min(1, max(-1, w x + b))` channel by channel.
+fn pointwise(lead: usize, channels: usize, trail: [usize; 2], rows: Option<usize>) -> TypedModel {
+    let mut model = TypedModel::default();
+    let float = |tensor: Tensor| tensor.cast_to::<f32>().unwrap().into_owned();
+    let x = f32::fact([lead, channels, trail[0], trail[1]]);
+    let x = model.add_source("x", x).unwrap();
+    let per_row = |rows: usize| float(values(&[1, rows, 1, 1], -1.0, 0.8));
+    let mut out = if let Some(rows) = rows {
+        let weights = float(values(&[rows, channels], -1.0, 0.8));
+        let weights = model.add_const("weights", weights).unwrap();
+        let op = EinSum::new("ncyx,oc->noyx".parse().unwrap(), f32::datum_type());
+        model.wire_node("product", op, &[x, weights]).unwrap()
+    } else {
+        let scale = model.add_const("scale", per_row(channels)).unwrap();
+        model.wire_node("product", mul(), &[scale, x]).unwrap()
+    };
+    let bias = model.add_const("bias", per_row(rows.unwrap_or(channels))).unwrap();
+    out = model.wire_node("sum", add(), &[out[0], bias]).unwrap();
+    for (name, op, end) in [("floor", max(), -1.0_f32), ("ceiling", min(), 1.0)] {
+        let end = tensor0(end).broadcast_into_rank(4).unwrap();
+        let end = model.add_const(format!("{name}.end"), end).unwrap();
+        out = model.wire_node(name, op, &[end, out[0]]).unwrap();
+    }
+    model.select_output_outlets(&out).unwrap();
+    model
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    #[test]
+    fn products_and_scales_by_channel_are_tracts(
+        lead in 1..5_usize,
+        channels in 2..70_usize,
+        trail in [1..9_usize, 2..20_usize],
+        rows in proptest::option::of(1..30_usize),
+    ) {
+        let shape = [lead, channels, trail[0], trail[1]];
+        let x = values(&shape, -1.0, 1.0).cast_to::<f32>().unwrap().into_owned();
+        let model = pointwise(lead, channels, trail, rows);
+        let expected = slice(&Case::run(model.clone(), x.clone()));
+        let mut ours = model;
+        lower(&mut ours).unwrap();
+        let names: Vec<_> = ours.nodes.iter().map(|node| node.op.name()).collect();
+        let is_worth_it = rows.is_some() || trail[0] * trail[1] >= 8;
+        let count = names.iter().filter(|name| **name != "Source" && **name != "Const").count();
+        prop_assert!(!is_worth_it || count == 1, "{names:?}");
+        let found = slice(&Case::run(ours, x.clone()));
+        for (found, expected) in found.iter().zip(&expected) {
+            let apart = (found - expected).abs();
+            prop_assert!(apart <= 2e-5, "{found} not {expected}");
+        }
+        // An image by itself: the same bits.
+        let mut alone = pointwise(1, channels, trail, rows);
+        lower(&mut alone).unwrap();
+        let last = x.slice(0, lead - 1, lead).unwrap();
+        let each = found.len() / lead;
+        prop_assert!(slice(&Case::run(alone, last)) == found[(lead - 1) * each..]);
     }
 }
 

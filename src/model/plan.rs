@@ -13,6 +13,7 @@ use super::source::Source;
 use crate::error::{Error, Result};
 use crate::grad::{self, LossHead, Objective, StraightThrough};
 use crate::lowering::lower;
+use crate::pool::Pool;
 
 type State = SimpleState<TypedFact, Box<dyn TypedOp>>;
 
@@ -60,6 +61,7 @@ impl Plan {
     pub(super) fn run(&self, job: Job<'_>) -> TractResult<()> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut state = idle.map_or_else(|| self.plan.spawn(), Ok)?;
+        state.turn_state.shared.entry::<Pool>().or_default().reset();
         if let Some(backward) = &job.backward {
             let objective =
                 Objective { loss: Arc::clone(backward.loss), aims: backward.aims.to_vec() };

@@ -3,6 +3,7 @@
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::*;
 
+use crate::pool;
 use crate::simd::vectorized;
 
 /// The derivative of y = f(a, b) in one operand.
@@ -96,7 +97,7 @@ impl Op for BinaryGrad {
 impl EvalOp for BinaryGrad {
     op_out_of_plan!();
 
-    fn eval(&self, _: &EvalContext<'_>, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
+    fn eval(&self, ctx: &EvalContext<'_>, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
         let (a, b, cotangent) = args_3!(inputs);
         let mut cotangent = cotangent.into_tensor();
         let a = broadcast(a, cotangent.shape())?;
@@ -111,6 +112,8 @@ impl EvalOp for BinaryGrad {
                 || self.0.scale(a, b, out),
             );
         }
+        pool::give(ctx, a);
+        pool::give(ctx, b);
         Ok(tvec![cotangent.into_tvalue()])
     }
 }

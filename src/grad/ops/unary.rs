@@ -6,6 +6,7 @@ use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::*;
 
 use super::exp::exp;
+use crate::pool;
 use crate::simd::vectorized;
 
 /// The derivative of a function y = f(x), from x, y or both, whichever is cheapest and loses no digits: from y, the
@@ -156,7 +157,7 @@ impl Op for UnaryGrad {
 impl EvalOp for UnaryGrad {
     op_out_of_plan!();
 
-    fn eval(&self, _: &EvalContext<'_>, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
+    fn eval(&self, ctx: &EvalContext<'_>, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
         let (x, y, cotangent) = args_3!(inputs);
         let mut cotangent = cotangent.into_tensor();
         {
@@ -169,6 +170,8 @@ impl EvalOp for UnaryGrad {
                 || self.0.scale(x, y, out),
             );
         }
+        pool::give(ctx, x);
+        pool::give(ctx, y);
         Ok(tvec![cotangent.into_tvalue()])
     }
 }

@@ -5,6 +5,7 @@
 //! slope in b where a <= 0.
 
 use tract_onnx::prelude::*;
+use tract_onnx::tract_core::ops::binary::TypedBinOp;
 use tract_onnx::tract_core::ops::math;
 
 use super::{Cotangents, Step};
@@ -87,10 +88,32 @@ fn extremum(
     let tie = if both { 0.5 } else { 0.0 };
     sides(tape, step, |tape, cotangent, side| {
         // The output is ahead of the rival wherever the input is: so the input need not be kept.
-        let ahead = if both { step.input(side) } else { step.output() };
+        let ahead = if both { step.input(side) } else { clipped(tape, step, 1 - side)? };
         let inputs = [ahead, step.input(1 - side), cotangent];
         tape.emit_in_f32(BinaryGrad(partial(tie)), &inputs)
     })
+}
+
+/// The node's output; where it is one half of a clip, that of the other, which is ahead of this one's rival wherever this one is: so
+/// what lies between need not be kept either.
+fn clipped(tape: &Tape<'_>, step: &Step<'_>, rival: usize) -> TractResult<OutletId> {
+    let output = step.output();
+    let [next] = tape.model().outlet_successors(output) else { return Ok(output) };
+    let node = tape.model().node(next.node);
+    let Some(op) = node.op_as::<TypedBinOp>() else { return Ok(output) };
+    let end = |outlet: OutletId| -> TractResult<Option<f64>> {
+        let konst = tape.fact(outlet)?.konst.as_ref().and_then(|konst| konst.as_uniform());
+        konst.map(|konst| konst.cast_to_scalar::<f64>()).transpose()
+    };
+    let ends = (end(step.input(rival))?, end(node.inputs[1 - next.slot])?);
+    let (Some(own), Some(other)) = ends else { return Ok(output) };
+    let is_clip = if step.op::<TypedBinOp>()?.0.is::<math::Max>() {
+        op.0.is::<math::Min>() && own < other
+    } else {
+        op.0.is::<math::Max>() && own > other
+    };
+    let is_alike = tape.fact(output)?.shape == node.outputs[0].fact.shape;
+    Ok(if is_clip && is_alike { OutletId::new(node.id, 0) } else { output })
 }
 
 /// The cotangent of each wanted side: `partial` gives it in the output's shape.
