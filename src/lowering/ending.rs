@@ -52,15 +52,20 @@ impl Ending {
 }
 
 impl Clamp {
+    // Without closures: what calls vector operations must be inlined.
     #[inline(always)]
     pub(super) fn all<S: Simd>(self, simd: S, values: &mut [S::f32s]) {
         if let Some(floor) = self.floor {
             let floor = simd.splat_f32s(floor);
-            values.iter_mut().for_each(|value| *value = simd.max_f32s(floor, *value));
+            for value in &mut *values {
+                *value = simd.max_f32s(floor, *value);
+            }
         }
         if let Some(ceiling) = self.ceiling {
             let ceiling = simd.splat_f32s(ceiling);
-            values.iter_mut().for_each(|value| *value = simd.min_f32s(ceiling, *value));
+            for value in values {
+                *value = simd.min_f32s(ceiling, *value);
+            }
         }
     }
 

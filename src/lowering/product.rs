@@ -5,8 +5,11 @@ use pulp::Simd;
 use super::ending::Clamp;
 use super::tile::{self, Tiled, VECTORS};
 
-/// Tiles whose columns are gathered before the weights pass over them.
-const TILES: usize = 8;
+/// Values of columns that are gathered before the weights pass over them: they stay in the second cache.
+const GATHERED: usize = 1 << 16;
+
+/// Tiles that these make, and more than which reach far enough along a row of outputs.
+const TILES: std::ops::RangeInclusive<usize> = 4..=64;
 
 /// `out[row, w] = bias[row] + sum over k of weights[row, k] * image[start(w) + offsets[k]]`, for each image.
 #[derive(Clone, Debug, PartialEq)]
@@ -104,11 +107,12 @@ impl Tiled for Running<'_> {
         let wide = VECTORS * S::F32_LANES;
         let depth = offsets.len();
         let total = count * grid.height * grid.width;
-        let step = tile::stretch(depth);
-        columns.resize(TILES * wide * step, 0.0);
-        runs.resize_with(TILES, Vec::new);
-        for first in (0..total).step_by(TILES * wide) {
-            let tiles = (total - first).min(TILES * wide).div_ceil(wide);
+        let step = tile::stretch(depth).max(1);
+        let most = (GATHERED / (wide * step)).clamp(*TILES.start(), *TILES.end());
+        columns.resize(most * wide * step, 0.0);
+        runs.resize_with(most, Vec::new);
+        for first in (0..total).step_by(most * wide) {
+            let tiles = (total - first).min(most * wide).div_ceil(wide);
             for (tile, runs) in runs[..tiles].iter_mut().enumerate() {
                 let start = first + tile * wide;
                 grid.runs(start, total.min(start + wide), runs);
