@@ -27,6 +27,9 @@ impl Dataset {
     /// [`Error::Io`] when a file cannot be read; [`Error::Data`], naming the file, when it is no IDX file, is cut short,
     /// damaged or longer than it says, or holds no samples, values beyond the range of f32, labels that are no class indices
     /// or a different number of them.
+    ///
+    /// [`Error::Io`]: crate::Error::Io
+    /// [`Error::Data`]: crate::Error::Data
     pub fn from_idx(images: impl AsRef<Path>, labels: impl AsRef<Path>) -> Result<Self> {
         read(images.as_ref(), Some(labels.as_ref()), false)
     }
