@@ -28,6 +28,7 @@ pub mod corruption;
 mod data;
 mod error;
 pub mod evaluate;
+mod exp;
 pub mod explain;
 mod finding;
 mod goal;

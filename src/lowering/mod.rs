@@ -11,6 +11,7 @@ mod ending;
 mod pass;
 mod planes;
 mod product;
+mod softmax;
 #[cfg(test)]
 mod tests;
 mod thin;

@@ -5,7 +5,7 @@ use tract_onnx::prelude::*;
 use tract_onnx::tract_core::ops::cnn::{Conv, Deconv, KernelFormat, PaddingSpec, PoolSpec};
 use tract_onnx::tract_core::ops::einsum::EinSum;
 use tract_onnx::tract_core::ops::math::{add, max, min, mul};
-use tract_onnx::tract_core::ops::nn::DataFormat;
+use tract_onnx::tract_core::ops::nn::{DataFormat, Softmax, SoftmaxKind};
 
 use super::lower;
 use crate::grad::testing::values;
@@ -321,6 +321,47 @@ proptest! {
         let last = x.slice(0, lead - 1, lead).unwrap();
         let each = found.len() / lead;
         prop_assert!(slice(&Case::run(alone, last)) == found[(lead - 1) * each..]);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    #[test]
+    fn softmax_is_tracts(
+        shape in proptest::collection::vec(1..40_usize, 1..4),
+        over in 1..3_usize,
+        scale in prop_oneof![Just(1.0_f32), Just(30.0), Just(3000.0)],
+    ) {
+        let first = shape.len().saturating_sub(over);
+        let axes = (first..shape.len()).collect();
+        let mut model = TypedModel::default();
+        let x = model.add_source("x", f32::fact(&*shape)).unwrap();
+        let op = Softmax { axes, quant_output_dt: None, kind: SoftmaxKind::Softmax };
+        let out = model.wire_node("softmax", op, &[x]).unwrap();
+        model.select_output_outlets(&out).unwrap();
+        let x = values(&shape, -1.0, 1.0).cast_to::<f32>().unwrap().into_owned();
+        let scaled: Vec<f32> = slice(&x).iter().map(|x| x * scale).collect();
+        let x = tensor1(&scaled).into_shape(&shape).unwrap();
+        let expected = slice(&Case::run(model.clone(), x.clone()));
+        lower(&mut model).unwrap();
+        prop_assert!(model.nodes.iter().any(|node| node.op.name() == "RowSoftmax"));
+        let found = slice(&Case::run(model.clone(), x));
+        let row: usize = shape[first..].iter().product();
+        for (found, expected) in found.iter().zip(&expected) {
+            prop_assert!((found - expected).abs() <= 1e-6, "{found} not {expected}");
+        }
+        for (values, found) in scaled.chunks(row).zip(found.chunks(row)) {
+            let max = f64::from(values.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+            let sum: f64 = values.iter().map(|x| (f64::from(*x) - max).exp()).sum();
+            for (x, found) in values.iter().zip(found) {
+                let below = max - f64::from(*x);
+                let expected = (-below).exp() / sum;
+                // What rounding leaves of the exponents.
+                let most = 2e-6 + 2e-7 * below;
+                prop_assert!((f64::from(*found) - expected).abs() <= most * expected + 1e-38);
+            }
+        }
     }
 }
 

@@ -4,7 +4,6 @@ mod binary;
 mod broadcast;
 mod cell_grad;
 mod dilate;
-mod exp;
 mod fold;
 mod grid_sample;
 mod groups;

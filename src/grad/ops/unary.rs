@@ -5,7 +5,7 @@ use std::f32::consts::{FRAC_2_SQRT_PI, SQRT_2};
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::*;
 
-use super::exp::exp;
+use crate::exp::exp;
 use crate::pool;
 use crate::simd::vectorized;
 

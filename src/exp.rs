@@ -3,7 +3,7 @@
 /// e^x to within two units of the last place, without branches or calls: 2^n times a polynomial in what is left of x, at most half
 /// of ln 2. The constants are those of Cephes' `expf` (Moshier 1992, <https://www.netlib.org/cephes/>).
 #[inline(always)]
-pub(super) fn exp(x: f32) -> f32 {
+pub(crate) fn exp(x: f32) -> f32 {
     // Adding this rounds to a whole number.
     const WHOLE: f32 = 12_582_912.0;
     // ln 2 in two parts, of which the first has few digits.
