@@ -8,6 +8,7 @@ mod conv;
 mod dense;
 mod einsum;
 mod ending;
+mod halving;
 mod pass;
 mod planes;
 mod product;

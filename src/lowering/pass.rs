@@ -2,7 +2,7 @@
 
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::ops::binary::TypedBinOp;
-use tract_onnx::tract_core::ops::cnn::{Conv, Deconv};
+use tract_onnx::tract_core::ops::cnn::{Conv, Deconv, MaxPool};
 use tract_onnx::tract_core::ops::einsum::EinSum;
 use tract_onnx::tract_core::ops::nn::Softmax;
 
@@ -10,6 +10,7 @@ use super::affine::Affine;
 use super::conv::{self, Windowed};
 use super::dense::Dense;
 use super::einsum::of_einsum;
+use super::halving::MaxHalving;
 use super::softmax::RowSoftmax;
 
 /// Replaces the operators of a decluttered graph that we have faster ones for.
@@ -22,6 +23,8 @@ pub(crate) fn lower(model: &mut TypedModel) -> TractResult<()> {
             conv::of_deconv(op, &facts)?.map(|op| (0, op.into()))
         } else if let Some(op) = node.op_as::<EinSum>() {
             of_einsum(op, &facts, &node.outputs[0].fact)?
+        } else if let Some(op) = node.op_as::<MaxPool>() {
+            MaxHalving::of(op, &facts)?.map(|op| (0, op.into()))
         } else if let Some(op) = node.op_as::<Softmax>() {
             RowSoftmax::of(op, &facts).map(|op| (0, op.into()))
         } else {

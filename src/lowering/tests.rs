@@ -2,7 +2,9 @@
 
 use proptest::prelude::*;
 use tract_onnx::prelude::*;
-use tract_onnx::tract_core::ops::cnn::{Conv, Deconv, KernelFormat, PaddingSpec, PoolSpec};
+use tract_onnx::tract_core::ops::cnn::{
+    Conv, Deconv, KernelFormat, MaxPool, PaddingSpec, PoolSpec,
+};
 use tract_onnx::tract_core::ops::einsum::EinSum;
 use tract_onnx::tract_core::ops::math::{add, max, min, mul};
 use tract_onnx::tract_core::ops::nn::{DataFormat, Softmax, SoftmaxKind};
@@ -362,6 +364,42 @@ proptest! {
                 prop_assert!((f64::from(*found) - expected).abs() <= most * expected + 1e-38);
             }
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    #[test]
+    fn pools_that_halve_are_tracts(
+        lead in (1..4_usize, 1..4_usize),
+        size in [2..40_usize, 2..40_usize],
+        levels in 1..50_u16,
+    ) {
+        let shape = [lead.0, lead.1, size[0], size[1]];
+        let pool_spec = PoolSpec {
+            data_format: DataFormat::NCHW,
+            kernel_shape: tvec![2, 2],
+            padding: PaddingSpec::Explicit(tvec![0, 0], tvec![0, 0]),
+            dilations: None,
+            strides: Some(tvec![2, 2]),
+            input_channels: lead.1,
+            output_channels: lead.1,
+        };
+        let mut model = TypedModel::default();
+        let x = model.add_source("x", f32::fact(shape)).unwrap();
+        let op = MaxPool { pool_spec, with_index_outputs: None };
+        let out = model.wire_node("pool", op, &[x]).unwrap();
+        model.select_output_outlets(&out).unwrap();
+        // With many values that are equal.
+        let x = values(&shape, -1.0, 1.0).cast_to::<f32>().unwrap().into_owned();
+        let rounded: Vec<f32> =
+            slice(&x).iter().map(|x| (x * f32::from(levels)).round()).collect();
+        let x = tensor1(&rounded).into_shape(&shape).unwrap();
+        let expected = slice(&Case::run(model.clone(), x.clone()));
+        lower(&mut model).unwrap();
+        prop_assert!(model.nodes.iter().any(|node| node.op.name() == "MaxHalving"));
+        prop_assert_eq!(slice(&Case::run(model, x)), expected);
     }
 }
 

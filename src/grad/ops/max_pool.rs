@@ -3,22 +3,28 @@
 use std::ops::AddAssign;
 
 use tract_onnx::prelude::*;
+use tract_onnx::tract_core::internal::tract_num_traits::Zero;
 use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::cnn::PoolSpec;
 
 use super::windows::Windows;
+use crate::pool;
+use crate::simd::vectorized;
 
 /// (pool input, cotangent of the pool's output) -> cotangent of the input: each window's first maximum takes its
 /// cotangent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct MaxPoolGrad {
     windows: Arc<Windows>,
+    /// Height and width of images whose windows are pairs of pairs.
+    halves: Option<[usize; 2]>,
 }
 
 impl MaxPoolGrad {
     /// The gradient of the pool `spec` over inputs of shape `input`.
     pub(crate) fn new(spec: &PoolSpec, input: &[usize]) -> TractResult<Self> {
-        Ok(Self { windows: Arc::new(Windows::new(spec, input, false)?) })
+        let windows = Windows::new(spec, input, false)?;
+        Ok(Self { halves: windows.halves(), windows: windows.into() })
     }
 }
 
@@ -33,17 +39,22 @@ impl Op for MaxPoolGrad {
 impl EvalOp for MaxPoolGrad {
     op_out_of_plan!();
 
-    fn eval(&self, _ctx: &EvalContext<'_>, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
+    fn eval(&self, ctx: &EvalContext<'_>, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
         let (input, cotangent) = args_2!(inputs);
-        let mut output = Tensor::zero_dt(input.datum_type(), input.shape())?;
+        let mut output = match self.halves {
+            Some(_) if input.datum_type() == f32::datum_type() => pool::take(ctx, input.shape())?,
+            _ => Tensor::zero_dt(input.datum_type(), input.shape())?,
+        };
         if cotangent.len() > 0 {
             dispatch_floatlike!(scatter(input.datum_type())(
-                &self.windows,
+                self,
                 &input,
                 &cotangent,
                 &mut output
             ))?;
         }
+        pool::give(ctx, input);
+        pool::give(ctx, cotangent);
         Ok(tvec![output.into_tvalue()])
     }
 }
@@ -56,27 +67,67 @@ impl TypedOp for MaxPoolGrad {
     as_op!();
 }
 
-fn scatter<T: Datum + Copy + PartialOrd + AddAssign>(
-    windows: &Windows,
+fn scatter<T: Datum + Copy + PartialOrd + AddAssign + Zero>(
+    of: &MaxPoolGrad,
     input: &Tensor,
     cotangent: &Tensor,
     output: &mut Tensor,
 ) -> TractResult<()> {
     let (input, cotangent) = (input.try_as_plain_ram()?, cotangent.try_as_plain_ram()?);
     let mut output = output.try_as_plain_ram_mut()?;
+    let windows = &*of.windows;
     let size = windows.input_len * windows.pixel;
     let images = input.as_slice::<T>()?.chunks_exact(size);
     let cotangents = cotangent.as_slice::<T>()?.chunks_exact(windows.output_len * windows.pixel);
     let outputs = output.as_slice_mut::<T>()?.chunks_exact_mut(size);
     let mut best = vec![0; windows.pixel];
     for ((image, cotangents), output) in images.zip(cotangents).zip(outputs) {
-        if windows.pixel == 1 {
+        if let Some(size) = of.halves {
+            vectorized(
+                #[inline(always)]
+                || pairs(size, image, cotangents, output),
+            );
+        } else if windows.pixel == 1 {
             scalars(windows, image, cotangents, output);
         } else {
             pixels(windows, image, cotangents, output, &mut best);
         }
     }
     Ok(())
+}
+
+/// Where no windows share a value, and each is of two in two rows: without branches, for vectors.
+#[inline(always)]
+fn pairs<T: Copy + PartialOrd + Zero>(
+    [height, width]: [usize; 2],
+    image: &[T],
+    cotangents: &[T],
+    output: &mut [T],
+) {
+    let half = width / 2;
+    let bands = image.chunks_exact(2 * width).zip(output.chunks_exact_mut(2 * width));
+    for ((image, output), cotangents) in bands.zip(cotangents.chunks_exact(half)) {
+        let (upper, lower) = image.split_at(width);
+        let (to_upper, to_lower) = output.split_at_mut(width);
+        let (upper, lower) = (upper.as_chunks::<2>().0, lower.as_chunks::<2>().0);
+        let (to_upper, rest) = to_upper.as_chunks_mut::<2>();
+        rest.fill(T::zero());
+        let (to_lower, rest) = to_lower.as_chunks_mut::<2>();
+        rest.fill(T::zero());
+        let from = upper.iter().zip(lower).zip(cotangents);
+        let to = to_upper.iter_mut().zip(to_lower);
+        for ((([a, b], [c, d]), cotangent), (upper, lower)) in from.zip(to) {
+            let second = a < b;
+            let max = if second { b } else { a };
+            let third = max < c;
+            let max = if third { c } else { max };
+            let fourth = max < d;
+            let share = |is_it: bool| if is_it { *cotangent } else { T::zero() };
+            *upper = [share(!second & !third & !fourth), share(second & !third & !fourth)];
+            *lower = [share(third & !fourth), share(fourth)];
+        }
+    }
+    output[height / 2 * 2 * width..].fill(T::zero());
 }
 
 fn scalars<T: Copy + PartialOrd + AddAssign>(

@@ -88,6 +88,22 @@ impl Windows {
         Ok(windows)
     }
 
+    /// The sides of the image, if windows are of 2x2 beside each other, and begin with it: so no two share a pixel.
+    pub(super) fn halves(&self) -> Option<[usize; 2]> {
+        let half = self.columns.len();
+        self.row_ends.first()?;
+        let [0, width] = self.rows_of(0) else { return None };
+        let is_halving =
+            |(at, column): (usize, &Column)| column.first == 2 * at && column.taps == 2;
+        let are_pairs = (0..self.row_ends.len())
+            .all(|row| *self.rows_of(row) == [2 * row * width, (2 * row + 1) * width]);
+        let is_whole = self.columns.iter().enumerate().all(is_halving)
+            && (self.dilation, self.pixel) == (1, 1)
+            && width / 2 == half
+            && self.input_len / width / 2 == self.row_ends.len();
+        (is_whole && are_pairs).then(|| [self.input_len / width, *width])
+    }
+
     /// The input rows that an output row reads, by the offset of their first pixel, in the order of the taps.
     pub(super) fn rows_of(&self, row: usize) -> &[usize] {
         let start = if row == 0 { 0 } else { self.row_ends[row - 1] };

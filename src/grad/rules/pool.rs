@@ -63,6 +63,8 @@ mod tests {
     #[test]
     fn plain_windows() {
         check_all(&spec(&[2, 2], &[2, 2], PaddingSpec::Valid), &[6, 4]);
+        check_all(&spec(&[2, 2], &[2, 2], PaddingSpec::Valid), &[7, 5]);
+        check_all(&spec(&[2, 2], &[2, 2], PaddingSpec::Valid), &[38, 77]);
         check_all(&spec(&[3, 2], &[1, 1], PaddingSpec::Valid), &[5, 4]);
     }
 
@@ -145,6 +147,28 @@ mod tests {
             // Of the windows: rows 0-1 left and right, rows 1-2 left and right.
             assert_eq!(winners, [1, 2, 4, 10]);
         }
+    }
+
+    #[test]
+    fn the_first_of_equal_maxima_wins_where_windows_share_nothing() {
+        let spec = PoolSpec {
+            input_channels: 1,
+            output_channels: 1,
+            ..spec(&[2, 2], &[2, 2], PaddingSpec::Valid)
+        };
+        let shape = [1, 1, 4, 5];
+        #[rustfmt::skip]
+        let x = Tensor::from_shape(&shape, &[
+            7_f64, 7.0, 1.0, 2.0, 9.0,
+            7.0,   0.0, 2.0, 2.0, 9.0,
+            0.0,   1.0, 3.0, 3.0, 9.0,
+            1.0,   1.0, 3.0, 4.0, 9.0,
+        ])
+        .unwrap();
+        let gradient =
+            emitted_gradient(&|dt| one_node(max(&spec), dt, &[&shape], &[]), &[x]).unwrap();
+        let winners: Vec<usize> = (0..20).filter(|&at| gradient[at] != 0.0).collect();
+        assert_eq!(winners, [0, 3, 11, 18]);
     }
 
     fn case() -> impl Strategy<Value = (PoolSpec, Vec<usize>)> {
