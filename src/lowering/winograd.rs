@@ -30,12 +30,30 @@ pub(super) struct Winograd {
 }
 
 /// Memory that is used again.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Transformed {
     padded: Vec<f32>,
     /// Place by place, tile by tile, channel by channel.
     patches: Vec<f32>,
     products: Vec<Lane>,
+    steps: Box<Steps>,
+}
+
+/// What is between one step of a transform and the next.
+#[derive(Debug)]
+struct Steps {
+    /// Row by row and column by column of a patch.
+    values: [[Lane; 4]; 4],
+    half: [[Lane; 4]; 4],
+    done: [Lane; 4],
+}
+
+impl Default for Transformed {
+    fn default() -> Self {
+        let lane = [0.0; PATCHES];
+        let steps = Steps { values: [[lane; 4]; 4], half: [[lane; 4]; 4], done: [lane; 4] };
+        Self { padded: vec![], patches: vec![], products: vec![], steps: steps.into() }
+    }
 }
 
 /// Patches beside each other.
@@ -119,12 +137,12 @@ impl Winograd {
 
     /// The outputs of one row of weights.
     #[inline(always)]
-    fn scatter(&self, row: usize, runs: &[Run], [upper, lower]: &[[Lane; 2]; 2], out: &mut [f32]) {
+    fn scatter(&self, row: usize, runs: &[Run], ends: &[Lane; 4], out: &mut [f32]) {
         let [height, width] = self.out;
         let mut at = 0;
         for run in runs {
             let plane = (run.image * self.rows + row) * height * width;
-            for (line, [even, odd]) in [upper, lower].into_iter().enumerate() {
+            for (line, [even, odd]) in ends.as_chunks::<2>().0.iter().enumerate() {
                 let y = 2 * run.y + line;
                 if y == height {
                     continue;
@@ -192,7 +210,7 @@ impl Tiled for Running<'_> {
     #[inline(always)]
     fn work<S: Simd, const MR: usize>(self, simd: S) {
         let Running { of, ending, images, out, memory } = self;
-        let Transformed { padded, patches, products } = memory;
+        let Transformed { padded, patches, products, steps } = memory;
         let planes = images.len() / of.planes.given();
         padded.resize(planes * of.planes.len(), 0.0);
         of.planes.lay_out(images, padded);
@@ -206,7 +224,7 @@ impl Tiled for Running<'_> {
             of.runs(first, total.min(first + PATCHES), &mut runs);
             let tiles = (total - first).min(PATCHES).div_ceil(wide);
             for channel in 0..of.channels {
-                transform(of, padded, channel, &runs, wide, patches);
+                transform(of, padded, channel, &runs, (wide, steps), patches);
             }
             for panel in 0..of.rows.div_ceil(MR) {
                 let size = of.channels * MR;
@@ -227,8 +245,8 @@ impl Tiled for Running<'_> {
                 }
                 for row in panel * MR..of.rows.min((panel + 1) * MR) {
                     let place = |place: usize| &products[place * MR + row % MR];
-                    let ends = finish(place, ending.bias[row], ending.clamp.ends());
-                    of.scatter(row, &runs, &ends, out);
+                    let ends = finish(place, ending.bias[row], ending.clamp.ends(), steps);
+                    of.scatter(row, &runs, ends, out);
                 }
             }
         }
@@ -242,20 +260,18 @@ fn transform(
     padded: &[f32],
     channel: usize,
     runs: &[Run],
-    wide: usize,
+    (wide, steps): (usize, &mut Steps),
     patches: &mut [f32],
 ) {
-    let mut values = [[[0.0; PATCHES]; 4]; 4];
-    let mut half = [[[0.0; PATCHES]; 4]; 4];
-    of.gather(padded, channel, runs, &mut values);
-    let [a, b, c, d] = &mut half;
+    let Steps { values, half, done } = steps;
+    of.gather(padded, channel, runs, values);
+    let [a, b, c, d] = &mut *half;
     for column in 0..4 {
         let from = [0, 1, 2, 3].map(|row: usize| &values[row][column]);
         lanes(from, of_patch, [&mut a[column], &mut b[column], &mut c[column], &mut d[column]]);
     }
     for (row, [a, b, c, d]) in half.iter().enumerate() {
-        let mut done = [[0.0; PATCHES]; 4];
-        let [e, f, g, h] = &mut done;
+        let [e, f, g, h] = &mut *done;
         lanes([a, b, c, d], of_patch, [e, f, g, h]);
         for (column, lane) in done.iter().enumerate() {
             let place = (4 * row + column) * of.channels * PATCHES;
@@ -269,13 +285,13 @@ fn transform(
 
 /// A' m A, with the bias, between the ends.
 #[inline(always)]
-fn finish<'a>(
+fn finish<'a, 's>(
     place: impl Fn(usize) -> &'a Lane,
     bias: f32,
     (floor, ceiling): (f32, f32),
-) -> [[Lane; 2]; 2] {
-    let mut half = [[[0.0; PATCHES]; 4]; 2];
-    let [upper, lower] = &mut half;
+    Steps { half, done, .. }: &'s mut Steps,
+) -> &'s [Lane; 4] {
+    let [upper, lower, ..] = half;
     for column in 0..4 {
         let from = [0, 1, 2, 3].map(|row| place(4 * row + column));
         lanes(from, of_product, [&mut upper[column], &mut lower[column]]);
@@ -287,9 +303,8 @@ fn finish<'a>(
             if value > ceiling { ceiling } else { value }
         })
     };
-    let mut ends = [[[0.0; PATCHES]; 2]; 2];
-    for (from, [even, odd]) in half.iter().zip(&mut ends) {
-        lanes([&from[0], &from[1], &from[2], &from[3]], last, [even, odd]);
-    }
-    ends
+    let [a, b, c, d] = &mut *done;
+    lanes([&upper[0], &upper[1], &upper[2], &upper[3]], last, [a, b]);
+    lanes([&lower[0], &lower[1], &lower[2], &lower[3]], last, [c, d]);
+    done
 }
