@@ -69,51 +69,50 @@ impl Planes {
     /// Lays planes out.
     #[inline(always)]
     pub(super) fn lay_out(&self, planes: &[f32], to: &mut [f32]) {
-        let ([height, width], [top, left]) = (self.size, self.before);
-        let [down, across] = self.step;
-        let rows = self.part[1];
+        let ([height, width], top, [down, across]) = (self.size, self.before[0], self.step);
         for (from, to) in planes.chunks_exact(height * width).zip(to.chunks_exact_mut(self.len())) {
-            let bands = to.chunks_exact_mut(across * self.part[0] * rows).enumerate();
+            let bands = to.chunks_exact_mut(across * self.part[0] * self.part[1]).enumerate();
             for (band, to) in bands {
                 for y in 0..self.part[0] {
                     let within = (y * down + band).checked_sub(top).filter(|row| *row < height);
-                    let from = within.map(|row| &from[row * width..][..width]);
-                    let parts = to.chunks_exact_mut(self.part[0] * rows);
-                    match (from, across) {
-                        (None, _) => parts.for_each(|part| part[y * rows..][..rows].fill(0.0)),
-                        (Some(from), 1) => {
-                            let to = &mut to[y * rows..][..rows];
-                            to[..left].fill(0.0);
-                            to[left..left + width].copy_from_slice(from);
-                            to[left + width..].fill(0.0);
-                        }
-                        (Some(from), 2) => {
-                            let (even, odd) = to.split_at_mut(self.part[0] * rows);
-                            let (even, odd) =
-                                (&mut even[y * rows..][..rows], &mut odd[y * rows..][..rows]);
-                            if left % 2 == 0 {
-                                in_turns(from, (even, left / 2), (odd, left / 2));
-                            } else {
-                                in_turns(from, (odd, left / 2), (even, left / 2 + 1));
-                            }
-                        }
-                        (Some(from), _) => {
-                            for (at, part) in parts.enumerate() {
-                                let to = &mut part[y * rows..][..rows];
-                                // Column c of this part is column c * across + at - left of the image.
-                                let first = left.saturating_sub(at).div_ceil(across);
-                                let values = from.iter().skip(first * across + at - left);
-                                let end = rows.min(first + values.len().div_ceil(across));
-                                to[..first].fill(0.0);
-                                let values = values.step_by(across);
-                                to[first..end]
-                                    .iter_mut()
-                                    .zip(values)
-                                    .for_each(|(to, from)| *to = *from);
-                                to[end..].fill(0.0);
-                            }
-                        }
-                    }
+                    self.lay_out_row(within.map(|row| &from[row * width..][..width]), y, to);
+                }
+            }
+        }
+    }
+
+    /// Lays one out as row `y` of the parts of a band; without one, zeros.
+    #[inline(always)]
+    fn lay_out_row(&self, from: Option<&[f32]>, y: usize, band: &mut [f32]) {
+        let ([height, row], left, across) = (self.part, self.before[1], self.step[1]);
+        let of_part = |part: usize| (part * height + y) * row..(part * height + y + 1) * row;
+        let Some(from) = from else {
+            return (0..across).for_each(|part| band[of_part(part)].fill(0.0));
+        };
+        match across {
+            1 => {
+                let to = &mut band[of_part(0)];
+                to[..left].fill(0.0);
+                to[left..left + from.len()].copy_from_slice(from);
+                to[left + from.len()..].fill(0.0);
+            }
+            2 => {
+                let (even, odd) = band.split_at_mut(height * row);
+                let (even, odd) = (&mut even[of_part(0)], &mut odd[of_part(0)]);
+                if left.is_multiple_of(2) {
+                    in_turns(from, (even, left / 2), (odd, left / 2));
+                } else {
+                    in_turns(from, (odd, left / 2), (even, left / 2 + 1));
+                }
+            }
+            _ => {
+                for part in 0..across {
+                    let to = &mut band[of_part(part)];
+                    to.fill(0.0);
+                    // Column c of this part is column c * across + part - left of the image.
+                    let first = left.saturating_sub(part).div_ceil(across);
+                    let values = from.iter().skip(first * across + part - left).step_by(across);
+                    to[first..].iter_mut().zip(values).for_each(|(to, from)| *to = *from);
                 }
             }
         }

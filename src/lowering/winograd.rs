@@ -222,9 +222,13 @@ impl Tiled for Running<'_> {
         let mut runs = vec![];
         for first in (0..total).step_by(PATCHES) {
             of.runs(first, total.min(first + PATCHES), &mut runs);
-            let tiles = (total - first).min(PATCHES).div_ceil(wide);
+            // The last tile may be narrower.
+            let vectors = (total - first).min(PATCHES).div_ceil(S::F32_LANES);
+            let tiles = vectors.div_ceil(VECTORS);
+            let of_tile = |tile: usize| (vectors - tile * VECTORS).min(VECTORS);
             for channel in 0..of.channels {
-                transform(of, padded, channel, &runs, (wide, steps), patches);
+                let widths = (0..tiles).map(|tile| of_tile(tile) * S::F32_LANES);
+                transform(of, padded, channel, &runs, (wide, widths, steps), patches);
             }
             for panel in 0..of.rows.div_ceil(MR) {
                 let size = of.channels * MR;
@@ -233,10 +237,11 @@ impl Tiled for Running<'_> {
                     let weights = &weights[place * size..][..size];
                     let patches = &patches[place * of.channels * PATCHES..];
                     for tile in 0..tiles {
-                        let columns = &patches[tile * of.channels * wide..][..of.channels * wide];
+                        let width = of_tile(tile) * S::F32_LANES;
+                        let columns = &patches[tile * of.channels * wide..][..of.channels * width];
                         let (columns, _) = S::as_simd_f32s(columns);
                         let mut sums = [[simd.splat_f32s(0.0); VECTORS]; MR];
-                        tile::multiply(simd, VECTORS, weights, columns, &mut sums);
+                        tile::multiply(simd, of_tile(tile), weights, columns, &mut sums);
                         for (product, sums) in products.iter_mut().zip(&sums) {
                             let (to, _) = S::as_mut_simd_f32s(&mut product[tile * wide..][..wide]);
                             to.copy_from_slice(sums);
@@ -260,7 +265,7 @@ fn transform(
     padded: &[f32],
     channel: usize,
     runs: &[Run],
-    (wide, steps): (usize, &mut Steps),
+    (wide, widths, steps): (usize, impl Iterator<Item = usize> + Clone, &mut Steps),
     patches: &mut [f32],
 ) {
     let Steps { values, half, done } = steps;
@@ -275,9 +280,9 @@ fn transform(
         lanes([a, b, c, d], of_patch, [e, f, g, h]);
         for (column, lane) in done.iter().enumerate() {
             let place = (4 * row + column) * of.channels * PATCHES;
-            for (tile, from) in lane.chunks_exact(wide).enumerate() {
-                let at = place + (tile * of.channels + channel) * wide;
-                patches[at..at + wide].copy_from_slice(from);
+            for (tile, width) in widths.clone().enumerate() {
+                let at = place + tile * of.channels * wide + channel * width;
+                patches[at..at + width].copy_from_slice(&lane[tile * wide..][..width]);
             }
         }
     }
