@@ -44,6 +44,7 @@ mod parameters;
 pub mod picture;
 mod pool;
 pub mod preflight;
+pub mod profile;
 mod progress;
 pub mod report;
 mod rng;

@@ -149,6 +149,9 @@ pub(crate) struct Args {
     /// Do not check the model and the data before the attacks
     #[arg(long)]
     pub(crate) no_preflight: bool,
+    /// Print where the time went to standard error: seconds of all threads by stage, gradients per second
+    #[arg(long, conflicts_with = "suite")]
+    pub(crate) profile: bool,
     /// Print nothing but errors and a failed gate
     #[arg(long)]
     pub(crate) quiet: bool,

@@ -32,6 +32,7 @@ use std::sync::Arc;
 use clap::Parser;
 use ironbound::Result;
 use ironbound::attack::Transfer;
+use ironbound::profile::{self, Stage};
 use ironbound::report::{Comparison, Report, save_adversarial};
 
 use args::Args;
@@ -41,7 +42,15 @@ use suites::SuiteArgs;
 
 fn main() -> ExitCode {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("off")).init();
-    ExitCode::from(run(&Args::parse()).unwrap_or_else(|error| shell::report(&error)))
+    let args = Args::parse();
+    if args.profile {
+        profile::start();
+    }
+    let code = run(&args).unwrap_or_else(|error| shell::report(&error));
+    if args.profile {
+        eprintln!("\n{}", profile::stop());
+    }
+    ExitCode::from(code)
 }
 
 fn run(args: &Args) -> Result<u8> {
@@ -94,7 +103,7 @@ fn run(args: &Args) -> Result<u8> {
     let comparison = request.baseline.as_ref().map(|with| Comparison::new(&report, with));
     let gates: Vec<_> =
         request.gates.iter().map(|gate| gate.judge(&report, comparison.as_ref())).collect();
-    let saved = args.files.save(&results, &report, &gates);
+    let saved = profile::timed(Stage::Report, || args.files.save(&results, &report, &gates));
     let found = args.save_adversarial.as_ref();
     found.map_or(Ok(0), |path| save_adversarial(&results, path))?;
     saved?;

@@ -8,6 +8,7 @@ use super::shape::Layout;
 use super::{cifar, idx};
 use crate::error::{Error, Result};
 use crate::model::{Classifier, Model};
+use crate::profile::{self, Stage};
 
 /// How a data set is read, where its file leaves that open: see [`Dataset::open`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -78,6 +79,7 @@ impl Dataset {
     /// Those of the functions above; [`Error::Data`] when the file is of no known kind, or class names are fewer than the
     /// labels need; [`Error::Parameter`] for an option that is none for files of this kind.
     pub fn open(path: impl AsRef<Path>, options: &DataOptions) -> Result<Self> {
+        let _within = profile::enter(Stage::Load);
         let path = path.as_ref();
         let kind = DataKind::of(path)?;
         options.expect_for(kind)?;

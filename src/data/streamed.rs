@@ -20,6 +20,7 @@ use super::rows::Rows;
 use super::shape::Layout;
 use crate::error::{Error, Result};
 use crate::finding::Finding;
+use crate::profile::{self, Stage};
 
 /// Samples that are read when they are wanted: they may be larger than memory. What else is known of them is held: labels,
 /// groups, the arrays that a model takes besides.
@@ -67,6 +68,7 @@ impl StreamedDataset {
     /// As for [`Dataset::open`], as far as data are looked at; also [`Error::Data`] for samples that are compressed or in
     /// Fortran order, and for tables. Values are looked at when they are read.
     pub fn open(path: impl AsRef<Path>, options: &DataOptions) -> Result<Self> {
+        let _within = profile::enter(Stage::Load);
         let path = path.as_ref();
         let kind = DataKind::of(path)?;
         options.expect_for(kind)?;
@@ -224,6 +226,7 @@ impl StreamedDataset {
             let expected = format!("expected less than the number of samples, {total}");
             return Err(Error::parameter("sample", beyond, expected));
         }
+        let _within = profile::enter(Stage::Load);
         let mut values = Vec::with_capacity(samples.len() * self.features());
         match &self.values {
             Values::Rows(rows) => rows.read(samples, &mut values)?,

@@ -8,6 +8,7 @@ use super::scheduler::Samples;
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::goal::{argmax, confidence};
+use crate::profile::{self, Stage};
 
 /// Each sample's clean outcome, and its logits (empty when it has none).
 ///
@@ -24,6 +25,7 @@ pub(super) fn pass(
             if cancel.is_cancelled() {
                 return Ok((Clean::default(), vec![]));
             }
+            let _within = profile::enter(Stage::Judge);
             match judge.logits(samples.id(index), samples.input(index)) {
                 Ok(logits) => {
                     let prediction = argmax(&logits);

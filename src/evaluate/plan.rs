@@ -14,6 +14,7 @@ use crate::finding::Finding;
 use crate::goal::Aim;
 use crate::norm::Norm;
 use crate::preflight::Preflight;
+use crate::profile::{self, Stage};
 use crate::threat::{Bounds, Threat};
 
 impl Evaluation<'_> {
@@ -105,6 +106,7 @@ impl Evaluation<'_> {
         if !self.preflight {
             return vec![];
         }
+        let _within = profile::enter(Stage::Preflight);
         let mut preflight = Preflight::new(self.model, data)
             .range(offset, limit)
             .gradients(self.needs_gradients())

@@ -14,6 +14,7 @@ use crate::cancel::Cancel;
 use crate::data::Dataset;
 use crate::error::Error;
 use crate::goal::{Aim, Goal};
+use crate::profile::{self, Stage};
 use crate::threat::{Region, Threat};
 
 /// The samples of a run.
@@ -127,7 +128,8 @@ impl Scheduler<'_> {
         for (at, aimed) in threats.iter().enumerate() {
             let known: Vec<_> =
                 threats[..at].iter().zip(&done).map(|(a, d)| (*a, &d[..])).collect();
-            let attempts = match attack.prepare(&self.session(aimed.threat, None)) {
+            let prepare = || attack.prepare(&self.session(aimed.threat, None));
+            let attempts = match profile::timed(Stage::Step, prepare) {
                 Ok(Some(Prepared { attack, forward, backward })) => {
                     preparations[at] = Passes { forward, backward };
                     self.run(&*attack, *aimed, &known)
@@ -275,7 +277,8 @@ impl Scheduler<'_> {
                 Sample { id, clean, aim }
             })
             .collect();
-        let (mut outcomes, ended) = attack.attempt(&session, &samples);
+        let (mut outcomes, ended) =
+            profile::timed(Stage::Step, || attack.attempt(&session, &samples));
         let error = ended.err();
         // One sample's error must not cost its neighbours anything, nor depend on who they are.
         let alone = matches!(error, None | Some(Error::Cancelled)) || unit.len() == 1;
@@ -311,6 +314,7 @@ impl Scheduler<'_> {
         outcome: Outcome,
         ended: Option<&Error>,
     ) -> Attempt {
+        let _within = profile::enter(Stage::Judge);
         let region = aimed.threat.region(sample.id, sample.clean);
         let point = match attack.transform() {
             // Rendered anew: a point that no transformation leads to is none.

@@ -21,6 +21,7 @@ use crate::error::{Error, Result};
 use crate::finding::Finding;
 use crate::goal::{Aim, argmax};
 use crate::loss::Loss;
+use crate::profile::{self, Stage};
 
 /// An ONNX classifier that can be run and differentiated, on any number of samples, from any number of threads.
 ///
@@ -49,8 +50,8 @@ impl Model {
     /// As [`load`](Self::load); also [`Error::UnknownTensor`] and [`Error::Parameter`] for options that do not fit.
     pub fn load_with(path: impl AsRef<Path>, options: &ModelOptions) -> Result<Self> {
         let path = path.as_ref();
-        let bytes =
-            std::fs::read(path).map_err(|source| Error::Io { path: path.into(), source })?;
+        let bytes = profile::timed(Stage::Load, || std::fs::read(path))
+            .map_err(|source| Error::Io { path: path.into(), source })?;
         Self::build(&bytes, &path.display().to_string(), path.parent(), options)
     }
 
@@ -76,6 +77,7 @@ impl Model {
         folder: Option<&Path>,
         options: &ModelOptions,
     ) -> Result<Self> {
+        let _within = profile::enter(Stage::Load);
         let graph = Graph::parse(bytes, name, folder, options)?;
         let (forward, logits) = graph.forward(1)?;
         let mut notes = notes::notes(&graph, &logits);

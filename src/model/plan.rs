@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::grad::{self, LossHead, Objective, StraightThrough};
 use crate::lowering::lower;
 use crate::pool::Pool;
+use crate::profile::{self, Stage};
 
 type State = SimpleState<TypedFact, Box<dyn TypedOp>>;
 
@@ -40,6 +41,7 @@ pub(super) struct Plan {
 impl Plan {
     /// Types, differentiates (if asked) and optimises the graph for `batch` samples.
     pub(super) fn build(graph: &Graph, kind: Kind, batch: usize) -> Result<Self> {
+        let _within = profile::enter(Stage::Plan);
         let (mut model, _) = graph.forward(batch)?;
         let fail =
             |cause: TractError| Error::model(&graph.name, "tract cannot prepare it to run", cause);
@@ -59,6 +61,7 @@ impl Plan {
 
     /// Runs the plan on a job of its batch size and kind.
     pub(super) fn run(&self, job: Job<'_>) -> TractResult<()> {
+        let _within = profile::enter(Stage::Forward);
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut state = idle.map_or_else(|| self.plan.spawn(), Ok)?;
         state.turn_state.shared.entry::<Pool>().or_default().reset();

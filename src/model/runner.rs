@@ -11,6 +11,7 @@ use super::job::{Job, Others, Rows};
 use super::plan::{Kind, Plan};
 use super::precise::Precise;
 use crate::error::{Error, Result};
+use crate::profile::{self, Stage};
 
 /// How far a re-batched plan may differ from single runs, relative to the largest logit of the row.
 const BATCH_TOLERANCE: f32 = 1e-3;
@@ -65,6 +66,7 @@ impl Runner {
         if job.rows == 0 {
             return Ok(());
         }
+        profile::count(job.rows, job.backward.is_some());
         let size = match job.kind() {
             Kind::Forward => &self.forward,
             Kind::Gradient => &self.gradient,
@@ -73,6 +75,8 @@ impl Runner {
         if job.rows <= size {
             return self.run_padded(size, job);
         }
+        // While this thread waits for others, too.
+        let _within = profile::enter(Stage::Forward);
         job.pieces(size).into_par_iter().try_for_each(|piece| self.run_padded(size, piece))
     }
 

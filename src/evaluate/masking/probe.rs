@@ -16,6 +16,7 @@ use crate::loss::LossKind;
 use crate::model::{Batch, LossGradient, expect_len};
 use crate::norm::Norm;
 use crate::preflight::check_failed;
+use crate::profile::{self, Stage};
 use crate::threat::{Budget, StepSize, Threat};
 
 /// Samples that are looked at, at the most.
@@ -62,6 +63,7 @@ impl Probe<'_> {
         let (norm, threat, survivors) = survivors(rows)?;
         let unbounded = self.unbounded(threat);
         let look = |&index: &usize| {
+            let _within = profile::enter(Stage::Preflight);
             let withstands = self.withstands(&unbounded, index)?;
             Ok(Shown { withstands, is_flat: self.is_flat(threat, index)? })
         };

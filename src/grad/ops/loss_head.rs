@@ -7,6 +7,7 @@ use tract_onnx::tract_core::internal::*;
 
 use crate::goal::Aim;
 use crate::loss::Loss;
+use crate::profile;
 
 /// What [`LossHead`] computes in a run: shared with the plan's state before the run.
 #[derive(Clone, Debug)]
@@ -51,6 +52,7 @@ impl EvalOp for LossHead {
                 *value = loss.value_and_gradient(logits, *aim, gradient);
             }
         }
+        profile::turn_back();
         Ok(tvec![losses.into_tvalue(), gradient.into_tvalue()])
     }
 }
