@@ -58,6 +58,36 @@ fn logits_losses_and_gradients_agree_with_f64() {
 }
 
 #[test]
+fn what_runs_alone_has_the_bits_that_it_has_together() {
+    let (fresh, used, data) = (model(), model(), data());
+    let loss = LossKind::CrossEntropy.loss();
+    let rows = 45;
+    let aims: Vec<Aim> =
+        data.labels()[..rows].iter().map(|&label| Aim::untargeted(label)).collect();
+    let inputs = &data.values()[..rows * data.features()];
+    assert!(!used.has_run(false) && !used.has_run(true));
+    let (mut together, mut logits) = (LossGradient::default(), vec![]);
+    Classifier::logits(&used, inputs.into(), &mut logits).unwrap();
+    Classifier::loss_and_gradient(&used, inputs.into(), &aims, &loss, &mut together).unwrap();
+    assert!(used.has_run(false) && used.has_run(true) && used.preferred_batch() > 1);
+    let (mut judged, mut alone) = (vec![], vec![]);
+    used.logits_alone(inputs.into(), &mut judged).unwrap();
+    let mut gradient = vec![];
+    for (input, aim) in inputs.chunks_exact(data.features()).zip(&aims) {
+        let (mut row, mut out) = (vec![], LossGradient::default());
+        // It never ran more than one sample, and knows of no batch.
+        fresh.logits_alone(input.into(), &mut row).unwrap();
+        alone.extend(row);
+        Classifier::loss_and_gradient(&used, input.into(), &[*aim], &loss, &mut out).unwrap();
+        gradient.extend(out.gradient);
+    }
+    assert!(!fresh.has_run(false));
+    assert_eq!(judged, alone);
+    assert_eq!(logits, alone);
+    assert_eq!(gradient, together.gradient);
+}
+
+#[test]
 fn fgsm_and_pgd_break_what_pytorch_breaks() {
     let (model, data, reference) = (model(), data(), reference());
     let results = Evaluation::new(&model, &data)

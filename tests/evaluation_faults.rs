@@ -156,6 +156,50 @@ fn an_error_costs_one_sample_whatever_the_batch() {
     assert_eq!(alone, report(3));
 }
 
+/// Cannot be run on a batch that holds a value above 0.8 where the judge asks.
+#[derive(Debug)]
+struct Picky(Linear);
+
+impl Classifier for Picky {
+    fn info(&self) -> &ModelInfo {
+        self.0.info()
+    }
+
+    fn logits(&self, batch: Batch<'_>, logits: &mut Vec<f32>) -> Result<()> {
+        self.0.logits(batch, logits)
+    }
+
+    fn logits_alone(&self, batch: Batch<'_>, logits: &mut Vec<f32>) -> Result<()> {
+        if batch.inputs.iter().any(|value| *value > 0.8) {
+            return Err(Error::Unknown { what: "fault", name: "x".into(), choices: vec![] });
+        }
+        self.logits(batch, logits)
+    }
+
+    fn loss_and_gradient(
+        &self,
+        batch: Batch<'_>,
+        aims: &[Aim],
+        loss: &Arc<dyn Loss>,
+        out: &mut LossGradient,
+    ) -> Result<()> {
+        self.0.loss_and_gradient(batch, aims, loss, out)
+    }
+}
+
+#[test]
+fn a_model_that_fails_on_a_sample_costs_no_other_its_verdict() {
+    let (model, _) = threshold();
+    let model = Picky(model);
+    let data = dataset(vec![0.1, 0.1, 0.4, 0.1, 0.6, 0.1], vec![0, 0, 1], 2);
+    // At 0.4, 0.7 and 0.9, judged together.
+    let away = Scripted(|sample| claim(Some(vec![sample.clean[0] + 0.3, 0.1])));
+    let run = Evaluation::new(&model, &data).threat(Threat::new(Norm::Linf, 0.3)).attack(away);
+    let results = run.batch(3).run().unwrap();
+    assert_eq!(results.rows[0].fates(), [Fate::Robust, Fate::Broken, Fate::Failed]);
+    assert!(results.rows[0].attempts[2].error.as_ref().is_some_and(|error| error.contains("`x`")));
+}
+
 #[test]
 fn a_query_limit_ends_an_attack_without_a_fault() {
     let model = Linear::random(2, 5, 3);

@@ -56,9 +56,7 @@ impl Evaluation<'_> {
         let mut order: Vec<usize> =
             self.shard.range(range.len()).map(|place| range.start + place).collect();
         self.observer.started(Plan { samples: order.len(), rows: self.rows() });
-        if self.attacks_anything() {
-            self.with_block(&[0], |run, data, _| rehearse(run.model, data, run.needs_gradients()))?;
-        }
+        self.with_block(&[0], |run, data, _| rehearse(run.model, data, run.needs_gradients()))?;
         let looked_at = spaced(range.len(), Preflight::SAMPLES).map(|place| range.start + place);
         let known = self.with_block(&looked_at.collect::<Vec<_>>(), |run, data, _| {
             let snapped: Vec<_> = snapped.iter().filter_map(|snapped| snapped.note(data)).collect();

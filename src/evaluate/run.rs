@@ -53,9 +53,7 @@ impl Evaluation<'_> {
             Some(Opened::Begun(checkpoint)) => Some(checkpoint),
             None => None,
         };
-        if self.attacks_anything() {
-            rehearse(self.model, &data, self.needs_gradients())?;
-        }
+        rehearse(self.model, &data, self.needs_gradients())?;
         self.observer.started(Plan { samples: samples.len(), rows: self.rows() });
         let checked = self.checked(&data, self.offset, self.limit);
         let part = self.part(

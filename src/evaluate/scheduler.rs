@@ -7,12 +7,12 @@ use rayon::prelude::*;
 
 use super::checkpoint::Checkpoint;
 use super::events::{Observer, RowDone, UnitDone};
-use super::judge::Judge;
+use super::judge::{Judge, Proposal};
 use super::results::{Adversarial, Attempt, Clean, Fate, Passes, Row};
 use crate::attack::{AnyAttack, Family, Outcome, Prepared, Sample, Session, Starts, Subject};
 use crate::cancel::Cancel;
 use crate::data::Dataset;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::goal::{Aim, Goal};
 use crate::profile::{self, Stage};
 use crate::threat::{Region, Threat};
@@ -287,13 +287,34 @@ impl Scheduler<'_> {
             return unit.iter().flat_map(one).collect();
         }
         outcomes.resize_with(samples.len(), Outcome::default);
-        let judged = unit.iter().zip(&samples).zip(outcomes);
-        judged
-            .map(|((&(index, sought), sample), outcome)| {
-                let sample = Sample { aim: aimed.aims[index].unwrap_or(sought), ..*sample };
-                self.settle((attack, aimed), &sample, outcome, error.as_ref())
+        let _within = profile::enter(Stage::Judge);
+        let proposals = unit.iter().zip(&samples).zip(&mut outcomes);
+        let proposals: Vec<_> = proposals
+            .map(|((&(index, sought), sample), outcome)| Proposal {
+                sample: sample.id,
+                region: aimed.threat.region(sample.id, sample.clean),
+                aim: aimed.aims[index].unwrap_or(sought),
+                point: self.proposed((attack, aimed), sample, outcome),
             })
+            .collect();
+        let judged = samples.iter().zip(outcomes).zip(self.judge.verify(proposals));
+        judged
+            .map(|((sample, outcome), verdict)| settle(sample.id, outcome, verdict, error.as_ref()))
             .collect()
+    }
+
+    /// The point that an attack found.
+    fn proposed(
+        &self,
+        (attack, aimed): (&dyn AnyAttack, Aimed<'_>),
+        sample: &Sample<'_>,
+        outcome: &mut Outcome,
+    ) -> Option<Vec<f32>> {
+        let Some(transform) = attack.transform() else { return outcome.point.take() };
+        // Rendered anew: a point that no transformation leads to is none.
+        let shape = &self.judge.model.info().shape;
+        let subject = Subject::new((sample.id, sample.clean), shape, aimed.threat, self.seed);
+        transform.render(&subject, outcome.change.as_ref()?)
     }
 
     fn session<'s>(&'s self, threat: &'s Threat, query_limit: Option<u64>) -> Session<'s> {
@@ -303,64 +324,6 @@ impl Scheduler<'_> {
             starts: self.starts,
             cancel: self.cancel.clone(),
             ..Session::new(self.judge.model, threat)
-        }
-    }
-
-    /// Judges what an attack did to one sample, and how it ended.
-    fn settle(
-        &self,
-        (attack, aimed): (&dyn AnyAttack, Aimed<'_>),
-        sample: &Sample<'_>,
-        outcome: Outcome,
-        ended: Option<&Error>,
-    ) -> Attempt {
-        let _within = profile::enter(Stage::Judge);
-        let region = aimed.threat.region(sample.id, sample.clean);
-        let point = match attack.transform() {
-            // Rendered anew: a point that no transformation leads to is none.
-            Some(transform) => {
-                let shape = &self.judge.model.info().shape;
-                let of = (sample.id, sample.clean);
-                let subject = Subject::new(of, shape, aimed.threat, self.seed);
-                outcome.change.as_ref().and_then(|change| transform.render(&subject, change))
-            }
-            None => outcome.point,
-        };
-        let mut verdict = match point {
-            Some(point) => self.judge.verify(sample.id, region, sample.aim, point),
-            None => Ok(None),
-        };
-        if let Ok(Some(found)) = &mut verdict {
-            (found.member, found.change) = (outcome.member, outcome.change);
-        }
-        let rejected = outcome.success && !matches!(verdict, Ok(Some(_)));
-        let error = match (&verdict, ended) {
-            (Err(error), _) => Some(error.to_string()),
-            // A used-up limit is how an attack may end, not a fault.
-            (Ok(_), None | Some(Error::QueryLimit { .. })) => {
-                let non_finite = |(class, value)| {
-                    Error::NonFiniteLogit { sample: sample.id, class, value }.to_string()
-                };
-                outcome.non_finite.map(non_finite)
-            }
-            (Ok(_), Some(error)) => Some(error.to_string()),
-        };
-        let (fate, error) = match (&verdict, ended) {
-            // The samples of an interrupted unit that are broken by then are its easy ones: to count them alone would
-            // bias the shares.
-            (_, Some(Error::Cancelled)) => (Fate::Unreached, None),
-            (Ok(Some(_)), _) => (Fate::Broken, error),
-            _ => (Fate::without_success(error.as_ref()), error),
-        };
-        Attempt {
-            fate,
-            adversarial: verdict.ok().flatten(),
-            attacked: fate != Fate::Unreached,
-            rejected,
-            forward: outcome.forward,
-            backward: outcome.backward,
-            zero_gradients: outcome.zero_gradients,
-            error,
         }
     }
 
@@ -404,6 +367,46 @@ impl Scheduler<'_> {
                 }
             }
         }
+    }
+}
+
+/// What became of a sample, from what an attack did, what the judge saw of it and how the attack ended.
+fn settle(
+    sample: usize,
+    outcome: Outcome,
+    mut verdict: Result<Option<Adversarial>>,
+    ended: Option<&Error>,
+) -> Attempt {
+    if let Ok(Some(found)) = &mut verdict {
+        (found.member, found.change) = (outcome.member, outcome.change);
+    }
+    let rejected = outcome.success && !matches!(verdict, Ok(Some(_)));
+    let error = match (&verdict, ended) {
+        (Err(error), _) => Some(error.to_string()),
+        // A used-up limit is how an attack may end, not a fault.
+        (Ok(_), None | Some(Error::QueryLimit { .. })) => {
+            let non_finite =
+                |(class, value)| Error::NonFiniteLogit { sample, class, value }.to_string();
+            outcome.non_finite.map(non_finite)
+        }
+        (Ok(_), Some(error)) => Some(error.to_string()),
+    };
+    let (fate, error) = match (&verdict, ended) {
+        // The samples of an interrupted unit that are broken by then are its easy ones: to count them alone would
+        // bias the shares.
+        (_, Some(Error::Cancelled)) => (Fate::Unreached, None),
+        (Ok(Some(_)), _) => (Fate::Broken, error),
+        _ => (Fate::without_success(error.as_ref()), error),
+    };
+    Attempt {
+        fate,
+        adversarial: verdict.ok().flatten(),
+        attacked: fate != Fate::Unreached,
+        rejected,
+        forward: outcome.forward,
+        backward: outcome.backward,
+        zero_gradients: outcome.zero_gradients,
+        error,
     }
 }
 

@@ -74,8 +74,12 @@ impl Classifier for BoundModel<'_> {
         self.model.run_forward(batch, &self.arrays(), logits, false)
     }
 
-    fn logits_alone(&self, row: Batch<'_>, logits: &mut Vec<f32>) -> Result<()> {
-        self.model.run_forward(row, &self.arrays(), logits, true)
+    fn logits_alone(&self, batch: Batch<'_>, logits: &mut Vec<f32>) -> Result<()> {
+        self.model.run_forward(batch, &self.arrays(), logits, true)
+    }
+
+    fn has_run(&self, gradients: bool) -> bool {
+        self.model.has_run(gradients)
     }
 
     fn precise_logits(

@@ -114,12 +114,19 @@ pub trait Classifier: Debug + Send + Sync {
     /// When the model cannot be run.
     fn logits(&self, batch: Batch<'_>, logits: &mut Vec<f32>) -> Result<()>;
 
-    /// Writes the logits of one row, run on its own as a deployed model would run it: what a judge believes.
+    /// Writes the logits of rows, each as if run on its own, as a deployed model would run it: what a judge believes.
     ///
     /// # Errors
     /// As [`logits`](Self::logits).
-    fn logits_alone(&self, row: Batch<'_>, logits: &mut Vec<f32>) -> Result<()> {
-        self.logits(row, logits)
+    fn logits_alone(&self, batch: Batch<'_>, logits: &mut Vec<f32>) -> Result<()> {
+        self.logits(batch, logits)
+    }
+
+    /// Whether it has been run before, with `gradients` or without, so that a first run has nothing left to settle or to
+    /// refuse.
+    fn has_run(&self, gradients: bool) -> bool {
+        let _ = gradients;
+        false
     }
 
     /// Finds what the model takes of a data set besides the attacked input; none when it takes nothing else.

@@ -221,10 +221,10 @@ impl<'a> Rows<'a> {
         rotated
     }
 
-    /// Whether the results are, bit for bit, those of `other` rotated.
-    pub(super) fn is_rotation_of(&self, other: &Self) -> bool {
+    /// Whether the results are, bit for bit, those of `other` rotated by some rows.
+    pub(super) fn has_bits_of(&self, other: &Self, rotated: usize) -> bool {
         let same = |ours: &[f32], theirs: &[f32]| {
-            let shift = theirs.len() / other.rows;
+            let shift = rotated * theirs.len() / other.rows;
             let theirs = theirs[shift..].iter().chain(&theirs[..shift]);
             ours.iter().zip(theirs).all(|(a, b)| a.to_bits() == b.to_bits())
         };

@@ -16,6 +16,7 @@ use super::inspect::Inspector;
 use super::job::{Backward, Job, Others};
 use super::notes;
 use super::options::ModelOptions;
+use super::plan::Kind;
 use super::runner::Runner;
 use crate::error::{Error, Result};
 use crate::finding::Finding;
@@ -295,8 +296,12 @@ impl Classifier for Model {
         self.run_forward(batch, &[], logits, false)
     }
 
-    fn logits_alone(&self, row: Batch<'_>, logits: &mut Vec<f32>) -> Result<()> {
-        self.run_forward(row, &[], logits, true)
+    fn logits_alone(&self, batch: Batch<'_>, logits: &mut Vec<f32>) -> Result<()> {
+        self.run_forward(batch, &[], logits, true)
+    }
+
+    fn has_run(&self, gradients: bool) -> bool {
+        self.runner.has_run(if gradients { Kind::Gradient } else { Kind::Forward })
     }
 
     fn precise_logits(

@@ -18,24 +18,41 @@ const BATCH_TOLERANCE: f32 = 1e-3;
 
 /// Runs batches of any size, from any number of threads, through plans of one fixed size per kind.
 ///
-/// The size is fixed because tract chooses its kernels by the shape: another size gives other last bits, and a
+/// The size is fixed because tract chooses its kernels by the shape: another size may give other last bits, and a
 /// sample's result must not depend on how many others are run with it. Short batches are padded. A size above one
 /// is used only once a probe of real samples came out as single runs do, and bit for bit the same at every position.
+/// Where it also has the bits of single runs, the two stand in for each other.
 #[derive(Debug)]
 pub(super) struct Runner {
     pub graph: Graph,
     plans: Mutex<HashMap<(Kind, usize), Arc<Plan>>>,
-    forward: OnceLock<usize>,
-    gradient: OnceLock<usize>,
+    forward: OnceLock<Size>,
+    gradient: OnceLock<Size>,
     one_by_one: OnceLock<String>,
     /// None in it: the graph does not run in double precision.
     precise: OnceLock<Option<Precise>>,
 }
 
+/// How many samples a plan takes.
+#[derive(Clone, Copy, Debug)]
+struct Size {
+    rows: usize,
+    /// Whether each has the bits that it has alone.
+    is_as_alone: bool,
+}
+
+impl Size {
+    const ONE: Self = Self { rows: 1, is_as_alone: true };
+}
+
 /// What a probe of a re-batched plan found.
 #[derive(Debug)]
 pub(super) enum Probe {
-    Stable,
+    /// Right, wherever in the batch a sample is.
+    Stable {
+        /// Whether each sample has the bits that it has alone.
+        is_as_alone: bool,
+    },
     /// Right, but a sample's last bits depend on its position.
     Unstable,
     /// Not to be had, and why.
@@ -67,25 +84,54 @@ impl Runner {
             return Ok(());
         }
         profile::count(job.rows, job.backward.is_some());
-        let size = match job.kind() {
-            Kind::Forward => &self.forward,
-            Kind::Gradient => &self.gradient,
-        };
-        let size = *size.get_or_init(|| self.settle(&job));
-        if job.rows <= size {
-            return self.run_padded(size, job);
-        }
-        // While this thread waits for others, too.
-        let _within = profile::enter(Stage::Forward);
-        job.pieces(size).into_par_iter().try_for_each(|piece| self.run_padded(size, piece))
+        let size = *self.size_of(job.kind()).get_or_init(|| self.settle(&job));
+        self.run_in(size, job)
     }
 
-    /// Runs a job through the plan for one sample.
+    /// Gives each row the bits that the plan for one sample gives it.
     pub(super) fn run_singly(&self, job: Job<'_>) -> Result<()> {
         if job.rows == 0 {
             return Ok(());
         }
-        job.pieces(1).into_par_iter().try_for_each(|one| self.run_plan(one))
+        let size = self.size_of(job.kind()).get().copied();
+        self.run_in(size.filter(|size| size.is_as_alone).unwrap_or(Size::ONE), job)
+    }
+
+    /// Whether the first run is done, which says how many samples plans of a kind take.
+    pub(super) fn has_run(&self, kind: Kind) -> bool {
+        self.size_of(kind).get().is_some()
+    }
+
+    fn size_of(&self, kind: Kind) -> &OnceLock<Size> {
+        match kind {
+            Kind::Forward => &self.forward,
+            Kind::Gradient => &self.gradient,
+        }
+    }
+
+    /// Runs a job of any number of rows through plans of a size.
+    fn run_in(&self, size: Size, job: Job<'_>) -> Result<()> {
+        if job.rows <= size.rows {
+            return self.run_piece(size, job);
+        }
+        // While this thread waits for others, too.
+        let _within = profile::enter(Stage::Forward);
+        job.pieces(size.rows).into_par_iter().try_for_each(|piece| self.run_piece(size, piece))
+    }
+
+    /// Runs a job of at most `size` rows.
+    fn run_piece(&self, size: Size, job: Job<'_>) -> Result<()> {
+        if job.rows == size.rows {
+            return self.run_plan(job);
+        }
+        // A few samples take less time alone than a padded batch does.
+        if size.is_as_alone && job.rows <= size.rows / 4 {
+            return job.pieces(1).into_iter().try_for_each(|one| self.run_plan(one));
+        }
+        let mut padded = Rows::cycle(&job, size.rows, |value, _, _| value);
+        self.run_plan(padded.job())?;
+        padded.write_to(job);
+        Ok(())
     }
 
     /// The logits of one sample in double precision; none where the graph does not run in it, or gives other results.
@@ -107,18 +153,7 @@ impl Runner {
     /// How many samples a plan takes, as far as that is known.
     pub(super) fn preferred_batch(&self) -> usize {
         let settled = self.gradient.get().or(self.forward.get());
-        settled.copied().unwrap_or(self.graph.batch)
-    }
-
-    /// Runs a job of at most `size` rows through the plan of that size.
-    fn run_padded(&self, size: usize, job: Job<'_>) -> Result<()> {
-        if job.rows == size {
-            return self.run_plan(job);
-        }
-        let mut padded = Rows::cycle(&job, size, |value, _, _| value);
-        self.run_plan(padded.job())?;
-        padded.write_to(job);
-        Ok(())
+        settled.map_or(self.graph.batch, |size| size.rows)
     }
 
     fn run_plan(&self, job: Job<'_>) -> Result<()> {
@@ -137,34 +172,33 @@ impl Runner {
     }
 
     /// Finds the number of samples that plans of this job's kind take.
-    fn settle(&self, job: &Job<'_>) -> usize {
-        let size = self.graph.batch;
-        if size == 1 {
-            return 1;
+    fn settle(&self, job: &Job<'_>) -> Size {
+        let rows = self.graph.batch;
+        if rows == 1 {
+            return Size::ONE;
         }
-        match self.probe(job, size) {
-            Probe::Stable => size,
+        match self.probe(job, rows) {
+            Probe::Stable { is_as_alone } => return Size { rows, is_as_alone },
             Probe::Unstable => {
                 log::info!(
                     "{}: runs one sample at a time: in a batch its last bits depend on the position",
                     self.graph.name
                 );
-                1
             }
             Probe::Fixed(reason) | Probe::Wrong(reason) => {
                 self.one_by_one.get_or_init(|| {
                     log::warn!("{}: runs one sample at a time: {reason}", self.graph.name);
                     reason
                 });
-                1
             }
         }
+        Size::ONE
     }
 
     /// Probes a forward plan for `size` samples, which is then forgotten; a settled batch says it all.
     pub(super) fn probe_forward(&self, job: &Job<'_>, size: usize) -> Probe {
-        if self.forward.get().is_some_and(|settled| *settled > 1) {
-            return Probe::Stable;
+        if let Some(&Size { is_as_alone, .. }) = self.forward.get().filter(|size| size.rows > 1) {
+            return Probe::Stable { is_as_alone };
         }
         let probe = self.probe(job, size);
         let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
@@ -198,7 +232,9 @@ impl Runner {
         }
         let mut rotated = together.rotated();
         match self.run_plan(rotated.job()) {
-            Ok(()) if rotated.is_rotation_of(&together) => Probe::Stable,
+            Ok(()) if rotated.has_bits_of(&together, 1) => {
+                Probe::Stable { is_as_alone: together.has_bits_of(&alone, 0) }
+            }
             Ok(()) => Probe::Unstable,
             Err(error) => Probe::Wrong(error.to_string()),
         }

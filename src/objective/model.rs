@@ -166,10 +166,14 @@ impl Classifier for ObjectiveModel<'_> {
         self.to_scores(batch.samples, &outputs, logits)
     }
 
-    fn logits_alone(&self, row: Batch<'_>, logits: &mut Vec<f32>) -> Result<()> {
+    fn logits_alone(&self, batch: Batch<'_>, logits: &mut Vec<f32>) -> Result<()> {
         let mut outputs = vec![];
-        self.model.get().logits_alone(row, &mut outputs)?;
-        self.to_scores(row.samples, &outputs, logits)
+        self.model.get().logits_alone(batch, &mut outputs)?;
+        self.to_scores(batch.samples, &outputs, logits)
+    }
+
+    fn has_run(&self, gradients: bool) -> bool {
+        self.model.get().has_run(gradients)
     }
 
     fn bind<'b>(&'b self, given: &Given<'_>) -> Result<Option<Bound<'b>>> {

@@ -29,7 +29,7 @@ impl Inspector<'_> {
         let inputs = samples.inputs;
         let job = Job { rows: given, inputs, others, logits: &mut logits, backward: None };
         Ok(match self.model.runner.probe_forward(&job, rows) {
-            Probe::Stable | Probe::Unstable => Batching::Independent,
+            Probe::Stable { .. } | Probe::Unstable => Batching::Independent,
             Probe::Fixed(reason) => Batching::Fixed(reason),
             Probe::Wrong(reason) => Batching::Dependent(reason),
         })
