@@ -78,16 +78,33 @@ impl TypedOp for MaxHalving {
 
 #[inline(always)]
 fn halve(x: &[f32], [height, width]: [usize; 2], out: &mut [f32]) {
-    let larger = |a: f32, b: f32| if a < b { b } else { a };
     let half = width / 2;
     let planes = x.chunks_exact(height * width).zip(out.chunks_exact_mut(height / 2 * half));
     for (plane, out) in planes {
         for (rows, out) in plane.chunks_exact(2 * width).zip(out.chunks_exact_mut(half)) {
             let (upper, lower) = rows.split_at(width);
-            let (upper, lower) = (upper.as_chunks::<2>().0, lower.as_chunks::<2>().0);
-            for ((out, [a, b]), [c, d]) in out.iter_mut().zip(upper).zip(lower) {
-                *out = larger(larger(larger(*a, *b), *c), *d);
-            }
+            let from = (upper.as_chunks::<2>().0, lower.as_chunks::<2>().0);
+            let done = largest::<8>(0, from, out);
+            let done = largest::<4>(done, from, out);
+            largest::<1>(done, from, out);
         }
     }
+}
+
+/// From a window on, as many as there are by so many: rows are short, and loops over them too short for vectors.
+#[inline(always)]
+fn largest<const N: usize>(
+    first: usize,
+    (upper, lower): (&[[f32; 2]], &[[f32; 2]]),
+    out: &mut [f32],
+) -> usize {
+    let larger = |a: f32, b: f32| if a < b { b } else { a };
+    let from = upper[first..].as_chunks::<N>().0.iter().zip(lower[first..].as_chunks::<N>().0);
+    for ((upper, lower), out) in from.zip(out[first..].as_chunks_mut::<N>().0) {
+        for at in 0..N {
+            let ([a, b], [c, d]) = (upper[at], lower[at]);
+            out[at] = larger(larger(larger(a, b), c), d);
+        }
+    }
+    first + (upper.len() - first) / N * N
 }

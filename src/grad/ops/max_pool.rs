@@ -109,25 +109,43 @@ fn pairs<T: Copy + PartialOrd + Zero>(
     for ((image, output), cotangents) in bands.zip(cotangents.chunks_exact(half)) {
         let (upper, lower) = image.split_at(width);
         let (to_upper, to_lower) = output.split_at_mut(width);
-        let (upper, lower) = (upper.as_chunks::<2>().0, lower.as_chunks::<2>().0);
         let (to_upper, rest) = to_upper.as_chunks_mut::<2>();
         rest.fill(T::zero());
         let (to_lower, rest) = to_lower.as_chunks_mut::<2>();
         rest.fill(T::zero());
-        let from = upper.iter().zip(lower).zip(cotangents);
-        let to = to_upper.iter_mut().zip(to_lower);
-        for ((([a, b], [c, d]), cotangent), (upper, lower)) in from.zip(to) {
+        let from = (upper.as_chunks::<2>().0, lower.as_chunks::<2>().0, cotangents);
+        let done = route::<T, 8>(0, from, (to_upper, to_lower));
+        let done = route::<T, 4>(done, from, (to_upper, to_lower));
+        route::<T, 1>(done, from, (to_upper, to_lower));
+    }
+    output[height / 2 * 2 * width..].fill(T::zero());
+}
+
+/// From a window on, as many as there are by so many: rows are short, and loops over them too short for vectors.
+#[inline(always)]
+fn route<T: Copy + PartialOrd + Zero, const N: usize>(
+    first: usize,
+    (upper, lower, cotangents): (&[[T; 2]], &[[T; 2]], &[T]),
+    (to_upper, to_lower): (&mut [[T; 2]], &mut [[T; 2]]),
+) -> usize {
+    let from = upper[first..].as_chunks::<N>().0.iter().zip(lower[first..].as_chunks::<N>().0);
+    let from = from.zip(cotangents[first..].as_chunks::<N>().0);
+    let to_upper = to_upper[first..].as_chunks_mut::<N>().0.iter_mut();
+    let to = to_upper.zip(to_lower[first..].as_chunks_mut::<N>().0);
+    for (((upper, lower), cotangents), (to_upper, to_lower)) in from.zip(to) {
+        for at in 0..N {
+            let ([a, b], [c, d], cotangent) = (upper[at], lower[at], cotangents[at]);
             let second = a < b;
             let max = if second { b } else { a };
             let third = max < c;
             let max = if third { c } else { max };
             let fourth = max < d;
-            let share = |is_it: bool| if is_it { *cotangent } else { T::zero() };
-            *upper = [share(!second & !third & !fourth), share(second & !third & !fourth)];
-            *lower = [share(third & !fourth), share(fourth)];
+            let share = |is_it: bool| if is_it { cotangent } else { T::zero() };
+            to_upper[at] = [share(!second & !third & !fourth), share(second & !third & !fourth)];
+            to_lower[at] = [share(third & !fourth), share(fourth)];
         }
     }
-    output[height / 2 * 2 * width..].fill(T::zero());
+    first + (upper.len() - first) / N * N
 }
 
 fn scalars<T: Copy + PartialOrd + AddAssign>(
