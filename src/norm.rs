@@ -332,13 +332,16 @@ fn sum(clean: &[f32], point: &[f32], term: impl Fn(f64) -> f64) -> f64 {
 pub(crate) fn move_within(c: f32, delta: f64) -> f32 {
     let from = f64::from(c);
     let near = (from + delta) as f32;
-    if (f64::from(near) - from).abs() <= delta.abs() {
-        near
-    } else if delta > 0.0 {
-        near.next_down()
-    } else {
-        near.next_up()
-    }
+    let beyond = (f64::from(near) - from).abs() > delta.abs();
+    // Without a branch: which way a sum rounds is anybody's guess, a processor's too.
+    let back = if delta > 0.0 { -1 } else { 1 };
+    let place = in_order(near.to_bits().cast_signed()) + i32::from(beyond) * back;
+    f32::from_bits(in_order(place).cast_unsigned())
+}
+
+/// From the bits of a float to a number that grows with it, and back.
+fn in_order(bits: i32) -> i32 {
+    if bits < 0 { i32::MIN.wrapping_sub(bits) } else { bits }
 }
 
 /// `c + part / whole * length`.
@@ -420,6 +423,27 @@ fn spend(
     while let Some(next) = rest.pop() {
         if !pay(point, next) {
             return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn nothing_nearer_the_limit_is_within_it(
+            c in prop_oneof![-1.0..1.0_f32, Just(0.1), Just(0.0), Just(-0.0), -1e30..1e30_f32],
+            delta in prop_oneof![-0.5..0.5_f64, Just(0.1), Just(-0.1), Just(0.0), -1e-30..1e-30_f64],
+        ) {
+            let found = move_within(c, delta);
+            let distance = |x: f32| (f64::from(x) - f64::from(c)).abs();
+            prop_assert!(distance(found) <= delta.abs());
+            let next = if delta > 0.0 { found.next_up() } else { found.next_down() };
+            prop_assert!(distance(next) > delta.abs(), "{c} {delta}: {found}, not {next}");
         }
     }
 }

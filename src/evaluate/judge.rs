@@ -81,10 +81,8 @@ impl Judge<'_> {
             .filter_map(|(at, proposal)| Some((at, proposal.place()?)))
             .collect();
         let samples: Vec<usize> = placed.iter().map(|(at, _)| proposals[*at].sample).collect();
-        let points: Vec<f32> = placed
-            .iter()
-            .flat_map(|(at, _)| proposals[*at].point.iter().flatten().copied())
-            .collect();
+        let points = placed.iter().filter_map(|(at, _)| proposals[*at].point.as_deref());
+        let points = points.collect::<Vec<_>>().concat();
         for ((at, distance), logits) in placed.into_iter().zip(self.all_logits(&samples, &points)) {
             judged[at] = logits.map(|logits| self.verdict(&proposals[at], distance, &logits));
         }

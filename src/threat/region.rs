@@ -192,10 +192,21 @@ impl<'a> Region<'a> {
             return false;
         }
         let eps = self.radius.largest().max(0.0);
-        for (feature, &clean) in self.clean.iter().enumerate() {
-            let (least, most) = self.bounds_at(feature);
-            lower.push(move_within(clean, -eps).max(least).min(most));
-            upper.push(move_within(clean, eps).max(least).min(most));
+        let limit = |clean: f32, delta: f64, (least, most): (f32, f32)| {
+            move_within(clean, delta).max(least).min(most)
+        };
+        let features = self.clean.iter().enumerate();
+        match (self.bounds, &self.domain.monotone) {
+            // The usual case, without a look at each feature's bounds.
+            (&Bounds::Uniform(least, most), None) => {
+                lower.extend(self.clean.iter().map(|&clean| limit(clean, -eps, (least, most))));
+                upper.extend(self.clean.iter().map(|&clean| limit(clean, eps, (least, most))));
+            }
+            _ => {
+                let bounds = |feature| self.bounds_at(feature);
+                lower.extend(features.clone().map(|(at, &clean)| limit(clean, -eps, bounds(at))));
+                upper.extend(features.map(|(at, &clean)| limit(clean, eps, bounds(at))));
+            }
         }
         true
     }
