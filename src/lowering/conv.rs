@@ -59,13 +59,18 @@ fn suits(spec: &PoolSpec, image: &TypedFact) -> bool {
         && matches!(spec.rank(), 1 | 2)
 }
 
-/// The operator for a convolution, if there is one.
-pub(super) fn of_conv(conv: &Conv, facts: &[&TypedFact]) -> TractResult<Option<Windowed>> {
+/// The operator for a convolution, of whose outputs maxima may be taken, if there is one.
+pub(super) fn of_conv(
+    conv: &Conv,
+    facts: &[&TypedFact],
+    is_pooled: bool,
+) -> TractResult<Option<Windowed>> {
     if conv.q_params.is_some() {
         return Ok(None);
     }
     let layer = Layer::of((&conv.pool_spec, conv.group, conv.kernel_fmt), facts)?;
     let Some(layer) = layer else { return Ok(None) };
+    let layer = Layer { is_pooled, ..layer };
     let (spec, image) = (layer.spec, &layer.image);
     let padding = spec.computed_padding(image.hw_dims());
     let phases = padding
@@ -107,6 +112,8 @@ struct Layer<'a> {
     weights: Vec<f32>,
     /// Of each row of each group.
     bias: Vec<f32>,
+    /// Whether maxima are taken of what comes of it.
+    is_pooled: bool,
 }
 
 impl<'a> Layer<'a> {
@@ -127,7 +134,8 @@ impl<'a> Layer<'a> {
         }
         let bias = floats(bias)?.into_iter().cycle().take(spec.output_channels).collect();
         let image = spec.data_format.shape(shape.into())?;
-        Ok(Some(Self { spec, group, image, weights: floats(&weights)?, bias }))
+        let weights = floats(&weights)?;
+        Ok(Some(Self { spec, group, image, weights, bias, is_pooled: false }))
     }
 
     fn axis(&self, index: usize, before: usize, output: usize) -> Axis {
@@ -184,7 +192,8 @@ impl<'a> Layer<'a> {
             })
         };
         let before = [vertical, horizontal].map(|phase| phase.taps[0].1.unsigned_abs());
-        Some(Winograd::new((rows, channels), [layout.size, before, layout.out], kernel))
+        let sizes = [layout.size, before, layout.out];
+        Some(Winograd::new((rows, channels), sizes, self.is_pooled, kernel))
     }
 
     fn thin(&self, phases: &[Vec<Phase>; 2], layout: &Layout) -> Thin {

@@ -8,6 +8,7 @@ mod conv;
 mod dense;
 mod einsum;
 mod ending;
+mod filtering;
 mod halving;
 mod pass;
 mod planes;

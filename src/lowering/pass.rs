@@ -4,6 +4,7 @@ use tract_onnx::prelude::*;
 use tract_onnx::tract_core::ops::binary::TypedBinOp;
 use tract_onnx::tract_core::ops::cnn::{Conv, Deconv, MaxPool};
 use tract_onnx::tract_core::ops::einsum::EinSum;
+use tract_onnx::tract_core::ops::element_wise::ElementWiseOp;
 use tract_onnx::tract_core::ops::nn::Softmax;
 
 use super::affine::Affine;
@@ -18,7 +19,7 @@ pub(crate) fn lower(model: &mut TypedModel) -> TractResult<()> {
     for id in model.eval_order()? {
         let (node, facts) = (model.node(id), model.node_input_facts(id)?);
         let found: Option<(usize, Box<dyn TypedOp>)> = if let Some(op) = node.op_as::<Conv>() {
-            conv::of_conv(op, &facts)?.map(|op| (0, op.into()))
+            conv::of_conv(op, &facts, is_pooled(model, id))?.map(|op| (0, op.into()))
         } else if let Some(op) = node.op_as::<Deconv>() {
             conv::of_deconv(op, &facts)?.map(|op| (0, op.into()))
         } else if let Some(op) = node.op_as::<EinSum>() {
@@ -42,6 +43,18 @@ pub(crate) fn lower(model: &mut TypedModel) -> TractResult<()> {
         }
     }
     model.compact()
+}
+
+/// Whether maxima are taken of what a node gives, behind operators that treat each value alone.
+fn is_pooled(model: &TypedModel, id: usize) -> bool {
+    model.node(id).outputs[0].successors.iter().any(|inlet| {
+        let next = model.node(inlet.node);
+        let is_konst =
+            |outlet: &OutletId| model.outlet_fact(*outlet).is_ok_and(|fact| fact.konst.is_some());
+        let is_alone = next.op_is::<ElementWiseOp>()
+            || next.op_is::<TypedBinOp>() && next.inputs.iter().any(is_konst);
+        next.op_is::<MaxPool>() || is_alone && is_pooled(model, inlet.node)
+    })
 }
 
 /// An operator of ours that does what one of ours and one with a constant behind it do, where nothing else looks at ours; or only

@@ -69,70 +69,68 @@ impl Planes {
     /// Lays planes out.
     #[inline(always)]
     pub(super) fn lay_out(&self, planes: &[f32], to: &mut [f32]) {
-        let ([height, width], top, [down, across]) = (self.size, self.before[0], self.step);
-        for (from, to) in planes.chunks_exact(height * width).zip(to.chunks_exact_mut(self.len())) {
-            let bands = to.chunks_exact_mut(across * self.part[0] * self.part[1]).enumerate();
-            for (band, to) in bands {
-                for y in 0..self.part[0] {
-                    let within = (y * down + band).checked_sub(top).filter(|row| *row < height);
-                    self.lay_out_row(within.map(|row| &from[row * width..][..width]), y, to);
-                }
-            }
+        match self.step[1] {
+            1 => self.deal::<1>(planes, to),
+            2 => self.deal::<2>(planes, to),
+            4 => self.deal::<4>(planes, to),
+            _ => self.deal_to_any(planes, to),
         }
     }
 
-    /// Lays one out as row `y` of the parts of a band; without one, zeros.
+    /// The rows of an image, and where in a plane each one's parts lie.
     #[inline(always)]
-    fn lay_out_row(&self, from: Option<&[f32]>, y: usize, band: &mut [f32]) {
-        let ([height, row], left, across) = (self.part, self.before[1], self.step[1]);
-        let of_part = |part: usize| (part * height + y) * row..(part * height + y + 1) * row;
-        let Some(from) = from else {
-            return (0..across).for_each(|part| band[of_part(part)].fill(0.0));
-        };
-        match across {
-            1 => {
-                let to = &mut band[of_part(0)];
-                to[..left].fill(0.0);
-                to[left..left + from.len()].copy_from_slice(from);
-                to[left + from.len()..].fill(0.0);
-            }
-            2 => {
-                let (even, odd) = band.split_at_mut(height * row);
-                let (even, odd) = (&mut even[of_part(0)], &mut odd[of_part(0)]);
-                if left.is_multiple_of(2) {
-                    in_turns(from, (even, left / 2), (odd, left / 2));
-                } else {
-                    in_turns(from, (odd, left / 2), (even, left / 2 + 1));
-                }
-            }
-            _ => {
-                for part in 0..across {
-                    let to = &mut band[of_part(part)];
-                    to.fill(0.0);
-                    // Column c of this part is column c * across + part - left of the image.
-                    let first = left.saturating_sub(part).div_ceil(across);
-                    let values = from.iter().skip(first * across + part - left).step_by(across);
-                    to[first..].iter_mut().zip(values).for_each(|(to, from)| *to = *from);
+    fn rows(&self) -> impl Iterator<Item = (usize, usize)> {
+        let (down, top, row) = (self.step[0], self.before[0], self.part[1]);
+        let band = self.step[1] * self.part[0] * row;
+        (0..down.min(self.size[0])).flat_map(move |first| {
+            let (of_band, y) = ((top + first) % down * band, (top + first) / down);
+            let ys = (first..self.size[0]).step_by(down).zip(y..);
+            ys.map(move |(from, y)| (from, of_band + y * row))
+        })
+    }
+
+    /// Where a column goes, from a row's place on.
+    fn column(&self, column: usize) -> usize {
+        self.place_of_padded([0, self.before[1] + column])
+    }
+
+    /// Lays planes out in `N` parts across.
+    #[inline(always)]
+    fn deal<const N: usize>(&self, planes: &[f32], to: &mut [f32]) {
+        let [height, width] = self.size;
+        let starts: [usize; N] = std::array::from_fn(|place| self.column(place));
+        let counts: [usize; N] = std::array::from_fn(|place| (width + N - 1 - place) / N);
+        for (from, to) in planes.chunks_exact(height * width).zip(to.chunks_exact_mut(self.len())) {
+            // The margins, and what is written anew.
+            to.fill(0.0);
+            for (y, row) in self.rows() {
+                let from = &from[y * width..][..width];
+                let (groups, rest) = from.as_chunks::<N>();
+                let (fours, single) = groups.as_chunks::<4>();
+                for place in 0..N {
+                    let to = &mut to[row + starts[place]..][..counts[place]];
+                    let (to, behind) = to.split_at_mut(4 * fours.len());
+                    for (to, four) in to.as_chunks_mut::<4>().0.iter_mut().zip(fours) {
+                        *to = [four[0][place], four[1][place], four[2][place], four[3][place]];
+                    }
+                    let last = single.iter().map(|group| &group[place]).chain(rest.get(place));
+                    behind.iter_mut().zip(last).for_each(|(to, from)| *to = *from);
                 }
             }
         }
     }
-}
 
-/// Deals the values out to two rows, each from a place on; zeros before and behind.
-#[inline(always)]
-fn in_turns(from: &[f32], (one, first): (&mut [f32], usize), (other, second): (&mut [f32], usize)) {
-    let (pairs, rest) = from.as_chunks::<2>();
-    let (one_end, other_end) = (first + pairs.len(), second + pairs.len());
-    one[..first].fill(0.0);
-    other[..second].fill(0.0);
-    let to = one[first..one_end].iter_mut().zip(&mut other[second..other_end]);
-    for ((one, other), pair) in to.zip(pairs) {
-        (*one, *other) = (pair[0], pair[1]);
-    }
-    one[one_end..].fill(0.0);
-    other[other_end..].fill(0.0);
-    if let [last] = rest {
-        one[one_end] = *last;
+    /// The same in any number of them.
+    fn deal_to_any(&self, planes: &[f32], to: &mut [f32]) {
+        let [height, width] = self.size;
+        let columns: Vec<usize> = (0..width).map(|column| self.column(column)).collect();
+        for (from, to) in planes.chunks_exact(height * width).zip(to.chunks_exact_mut(self.len())) {
+            to.fill(0.0);
+            for (y, row) in self.rows() {
+                for (from, column) in from[y * width..][..width].iter().zip(&columns) {
+                    to[row + column] = *from;
+                }
+            }
+        }
     }
 }

@@ -93,6 +93,11 @@ impl Case {
 
     /// None when there is no output, or tract has another operator for it.
     fn check(&self) -> Option<()> {
+        self.check_within(|expected, _| 2e-5 * (1.0 + expected))
+    }
+
+    /// The same with what an output may be off by, given its size and that of the largest.
+    fn check_within(&self, tolerance: impl Fn(f32, f32) -> f32) -> Option<()> {
         let spec = self.spec();
         let reaches = |at: usize| {
             let field = (self.kernel[at] - 1) * self.dilations[at] + 1;
@@ -116,9 +121,10 @@ impl Case {
         let found = Self::run(model, image.clone());
         assert_eq!(found.shape(), expected.shape());
         let (found_values, expected) = (slice(&found), slice(&expected));
+        let largest = expected.iter().fold(1.0, |largest: f32, value| largest.max(value.abs()));
         for (found, expected) in found_values.iter().zip(expected) {
-            let apart = (found - expected).abs();
-            assert!(apart <= 2e-5 * (1.0 + expected.abs()), "{found} not {expected}: {self:?}");
+            let within = (found - expected).abs() <= tolerance(expected.abs(), largest);
+            assert!(within, "{found} not {expected}: {self:?}");
         }
         // Each image by itself: the same bits.
         if self.has_n {
@@ -179,7 +185,8 @@ proptest! {
 fn of_three_by_three() -> impl Strategy<Value = Case> {
     let sides = || proptest::collection::vec(1..20_usize, 2);
     let margins = || proptest::collection::vec(0..4_usize, 2);
-    let numbers = (1..5_usize, 16..37_usize, 16..30_usize);
+    // Many channels of few patches go another way.
+    let numbers = (1..5_usize, prop_oneof![16..37_usize, 65..70_usize], 16..30_usize);
     (numbers, sides(), margins(), margins()).prop_map(|(numbers, image, before, after)| {
         let (batch, inputs, outputs) = numbers;
         Case {
@@ -203,10 +210,11 @@ fn of_three_by_three() -> impl Strategy<Value = Case> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
 
-    /// Winograd's sums are of other terms.
+    /// Winograd's sums are of other terms, some much larger than the sum may be.
     #[test]
     fn winograds_convolutions_are_tracts(case in of_three_by_three()) {
-        case.check();
+        let terms = 9.0 * case.inputs as f32;
+        case.check_within(|_, largest| (1e-5 * largest).max(2e-7 * terms));
     }
 }
 

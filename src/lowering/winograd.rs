@@ -1,20 +1,27 @@
-//! Convolutions of 3x3 kernels at stride 1 with 16 instead of 36 multiplications per four outputs: Winograd's F(2x2, 3x3), after
-//! Lavin & Gray 2015, <https://arxiv.org/abs/1509.09308>, section 4.1.
+//! Convolutions of 3x3 kernels at stride 1 with fewer multiplications, after Winograd: 36 instead of 144 for 4x4 outputs or, of small
+//! images, 16 instead of 36 for 2x2. Lavin & Gray 2015, <https://arxiv.org/abs/1509.09308>, section 4.
 
 use pulp::Simd;
 
 use super::ending::Ending;
+use super::filtering::{Filtering, Four, Two};
 use super::planes::Planes;
 use super::tile::{self, Tiled, VECTORS};
 
-/// Places in a transformed patch of 4x4.
-const PLACES: usize = 16;
 /// Patches that are transformed together: a whole number of the widest tiles on every machine.
 const PATCHES: usize = 48;
 /// Channels and rows from which on the transforms are worth their while.
 pub(super) const LEAST: usize = 16;
+/// Channels and rows for each patch of 4x4 outputs of an image, beyond which its weights take longer to read than the smaller ones of
+/// 2x2 outputs take to multiply by.
+const MOST: usize = 64;
+
+/// Values that are copied at once; those behind a run are its neighbour's, which come later.
+const BLOCK: usize = 8;
 
 type Lane = [f32; PATCHES];
+/// With room for the last run's block.
+type Room = [f32; PATCHES + BLOCK];
 
 /// A convolution of images, channels first, which come with any margins of zeros.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,37 +30,24 @@ pub(super) struct Winograd {
     weights: Vec<f32>,
     channels: usize,
     rows: usize,
-    /// Even columns apart from odd ones.
+    /// Height and width of what comes of a patch.
+    side: usize,
+    /// Columns apart by their remainder by the side.
     planes: Planes,
     /// Height and width of what comes of an image.
     out: [usize; 2],
 }
 
 /// Memory that is used again.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Transformed {
     padded: Vec<f32>,
+    /// Row by row and column by column of a patch, as are the ends.
+    values: Vec<Room>,
     /// Place by place, tile by tile, channel by channel.
     patches: Vec<f32>,
     products: Vec<Lane>,
-    steps: Box<Steps>,
-}
-
-/// What is between one step of a transform and the next.
-#[derive(Debug)]
-struct Steps {
-    /// Row by row and column by column of a patch.
-    values: [[Lane; 4]; 4],
-    half: [[Lane; 4]; 4],
-    done: [Lane; 4],
-}
-
-impl Default for Transformed {
-    fn default() -> Self {
-        let lane = [0.0; PATCHES];
-        let steps = Steps { values: [[lane; 4]; 4], half: [[lane; 4]; 4], done: [lane; 4] };
-        Self { padded: vec![], patches: vec![], products: vec![], steps: steps.into() }
-    }
+    ends: Vec<Lane>,
 }
 
 /// Patches beside each other.
@@ -66,25 +60,41 @@ struct Run {
 }
 
 impl Winograd {
-    /// `weight(row, channel)` is the kernel, row by row.
+    /// `weight(row, channel)` is the kernel, row by row. Where maxima are taken of the outputs, those of flat parts of an image should
+    /// still tie: the gradient of a maximum is the first one's.
     pub(super) fn new(
+        (rows, channels): (usize, usize),
+        [size, before, out]: [[usize; 2]; 3],
+        is_pooled: bool,
+        weight: impl Fn(usize, usize) -> [f32; 9],
+    ) -> Self {
+        let patches = out[0].div_ceil(4) * out[1].div_ceil(4);
+        if rows.max(channels) <= MOST * patches && !is_pooled {
+            Self::by::<Four, 4, 6>((rows, channels), [size, before, out], weight)
+        } else {
+            Self::by::<Two, 2, 4>((rows, channels), [size, before, out], weight)
+        }
+    }
+
+    fn by<F: Filtering<M, P>, const M: usize, const P: usize>(
         (rows, channels): (usize, usize),
         [size, before, out]: [[usize; 2]; 3],
         weight: impl Fn(usize, usize) -> [f32; 9],
     ) -> Self {
         let panel = tile::panel();
-        let mut weights = vec![0.0; rows.div_ceil(panel) * PLACES * channels * panel];
+        let mut weights = vec![0.0; rows.div_ceil(panel) * P * P * channels * panel];
         for row in 0..rows {
             for channel in 0..channels {
-                for (place, value) in transformed(weight(row, channel)).into_iter().enumerate() {
-                    let at = (row / panel * PLACES + place) * channels + channel;
-                    weights[at * panel + row % panel] = value;
+                let kernel = of_kernel::<F, M, P>(weight(row, channel));
+                for (place, value) in kernel.as_flattened().iter().enumerate() {
+                    let at = (row / panel * P * P + place) * channels + channel;
+                    weights[at * panel + row % panel] = *value;
                 }
             }
         }
-        let padded = out.map(|side| 2 * side.div_ceil(2) + 2);
-        let planes = Planes::new(size, before, padded, [1, 2]);
-        Self { weights, channels, rows, planes, out }
+        let padded = out.map(|side| side.next_multiple_of(M) + 2);
+        let planes = Planes::new(size, before, padded, [1, M]);
+        Self { weights, channels, rows, side: M, planes, out }
     }
 
     /// Of all these images, into `out`.
@@ -95,12 +105,16 @@ impl Winograd {
         out: &mut [f32],
         memory: &mut Transformed,
     ) {
-        tile::run(Running { of: self, ending, images, out, memory });
+        let running = Running { of: self, ending, images, out, memory };
+        match self.side {
+            4 => tile::run(By::<Four, 4, 6>(running, Four)),
+            _ => tile::run(By::<Two, 2, 4>(running, Two)),
+        }
     }
 
     /// Patches in a column and in a row of an image.
     fn grid(&self) -> [usize; 2] {
-        self.out.map(|side| side.div_ceil(2))
+        self.out.map(|side| side.div_ceil(self.side))
     }
 
     /// The patches from `start` on.
@@ -117,18 +131,26 @@ impl Winograd {
         }
     }
 
-    /// The values of a channel's patches, row by row and column by column of a patch.
+    /// The values of a channel's patches, each from such a start in a patch.
     #[inline(always)]
-    fn gather(&self, padded: &[f32], channel: usize, runs: &[Run], to: &mut [[Lane; 4]; 4]) {
-        let start = |row: usize, column: usize| self.planes.place_of_padded([row, column]);
+    fn gather(
+        &self,
+        padded: &[f32],
+        channel: usize,
+        runs: &[Run],
+        starts: &[usize],
+        to: &mut [Room],
+    ) {
         let mut at = 0;
         for run in runs {
             let plane = (run.image * self.channels + channel) * self.planes.len();
-            let plane = &padded[plane..][..self.planes.len()];
-            for (row, to) in to.iter_mut().enumerate() {
-                for (column, to) in to.iter_mut().enumerate() {
-                    let from = &plane[start(2 * run.y + row, 2 * run.x + column)..];
-                    tile::copy(&from[..run.length], &mut to[at..][..run.length]);
+            let first = plane + self.side * run.y * self.planes.row() + run.x;
+            let length = run.length.next_multiple_of(BLOCK);
+            for (start, to) in starts.iter().zip(&mut *to) {
+                let (from, _) = padded[first + start..][..length].as_chunks::<BLOCK>();
+                let (to, _) = to[at..][..length].as_chunks_mut::<BLOCK>();
+                for (from, to) in from.iter().zip(to) {
+                    *to = *from;
                 }
             }
             at += run.length;
@@ -137,65 +159,59 @@ impl Winograd {
 
     /// The outputs of one row of weights.
     #[inline(always)]
-    fn scatter(&self, row: usize, runs: &[Run], ends: &[Lane; 4], out: &mut [f32]) {
+    fn scatter<const M: usize>(&self, row: usize, runs: &[Run], ends: &[Lane], out: &mut [f32]) {
         let [height, width] = self.out;
         let mut at = 0;
         for run in runs {
             let plane = (run.image * self.rows + row) * height * width;
-            for (line, [even, odd]) in ends.as_chunks::<2>().0.iter().enumerate() {
-                let y = 2 * run.y + line;
-                if y == height {
-                    continue;
-                }
-                let end = width.min(2 * (run.x + run.length));
-                let to = &mut out[plane + y * width..][2 * run.x..end];
-                let (pairs, rest) = to.as_chunks_mut::<2>();
-                let (even, odd) = (&even[at..][..run.length], &odd[at..][..run.length]);
-                for ((to, even), odd) in pairs.iter_mut().zip(even).zip(odd) {
-                    *to = [*even, *odd];
-                }
-                // Of an odd width, the last patch has one column.
-                rest.iter_mut().zip(even.last()).for_each(|(to, even)| *to = *even);
+            let lines = ends.as_chunks::<M>().0.iter().zip(M * run.y..height);
+            let end = width.min(M * (run.x + run.length));
+            for (columns, y) in lines {
+                let to = &mut out[plane + y * width..][M * run.x..end];
+                interleave(columns, at, to);
             }
             at += run.length;
         }
     }
 }
 
-/// G g G' of a kernel.
-fn transformed(g: [f32; 9]) -> [f32; PLACES] {
-    let line = |[a, b, c]: [f32; 3]| [a, 0.5 * (a + b + c), 0.5 * (a - b + c), c];
-    let columns: [[f32; 4]; 3] = std::array::from_fn(|x| line([g[x], g[3 + x], g[6 + x]]));
-    let rows: [[f32; 4]; 4] =
-        std::array::from_fn(|y| line([columns[0][y], columns[1][y], columns[2][y]]));
-    std::array::from_fn(|place| rows[place / 4][place % 4])
-}
-
-/// What `combine` makes of four lanes.
+/// The values of columns from a place on, in turns; the last ones may be cut off.
 #[inline(always)]
-fn lanes<const N: usize>(
-    from: [&Lane; 4],
-    combine: impl Fn([f32; 4]) -> [f32; N],
-    mut to: [&mut Lane; N],
-) {
-    for at in 0..PATCHES {
-        let values = combine([from[0][at], from[1][at], from[2][at], from[3][at]]);
-        for (to, value) in to.iter_mut().zip(values) {
-            to[at] = value;
+fn interleave<const M: usize>(columns: &[Lane; M], at: usize, to: &mut [f32]) {
+    let (patches, rest) = to.as_chunks_mut::<M>();
+    let (fours, single) = patches.as_chunks_mut::<4>();
+    let done = at + 4 * fours.len();
+    for (four, to) in fours.iter_mut().enumerate() {
+        let mut from = [[0.0; 4]; M];
+        for (from, column) in from.iter_mut().zip(columns) {
+            from.copy_from_slice(&column[at + 4 * four..][..4]);
         }
+        for (patch, to) in to.iter_mut().enumerate() {
+            for (to, from) in to.iter_mut().zip(&from) {
+                *to = from[patch];
+            }
+        }
+    }
+    for (patch, to) in single.iter_mut().enumerate() {
+        for (to, column) in to.iter_mut().zip(columns) {
+            *to = column[done + patch];
+        }
+    }
+    for (to, column) in rest.iter_mut().zip(columns) {
+        *to = column[done + single.len()];
     }
 }
 
-/// B' d of four values.
-#[inline(always)]
-fn of_patch([a, b, c, d]: [f32; 4]) -> [f32; 4] {
-    [a - c, b + c, c - b, b - d]
-}
-
-/// A' m of four values.
-#[inline(always)]
-fn of_product([a, b, c, d]: [f32; 4]) -> [f32; 2] {
-    [a + b + c, b - c - d]
+/// G g G' of a kernel.
+fn of_kernel<F: Filtering<M, P>, const M: usize, const P: usize>(
+    kernel: [f32; 9],
+) -> [[f32; P]; P] {
+    let kernel = kernel.map(f64::from);
+    let columns: [[f64; P]; 3] =
+        std::array::from_fn(|x| F::filter([kernel[x], kernel[3 + x], kernel[6 + x]]));
+    std::array::from_fn(|y| {
+        F::filter([columns[0][y], columns[1][y], columns[2][y]]).map(|value| value as f32)
+    })
 }
 
 struct Running<'a> {
@@ -206,19 +222,26 @@ struct Running<'a> {
     memory: &'a mut Transformed,
 }
 
-impl Tiled for Running<'_> {
+/// By a way of filtering.
+struct By<'a, F, const M: usize, const P: usize>(Running<'a>, F);
+
+impl<F: Filtering<M, P>, const M: usize, const P: usize> Tiled for By<'_, F, M, P> {
     #[inline(always)]
     fn work<S: Simd, const MR: usize>(self, simd: S) {
-        let Running { of, ending, images, out, memory } = self;
-        let Transformed { padded, patches, products, steps } = memory;
+        let Running { of, ending, images, out, memory } = self.0;
+        let Transformed { padded, values, patches, products, ends } = memory;
         let planes = images.len() / of.planes.given();
-        padded.resize(planes * of.planes.len(), 0.0);
+        padded.resize(planes * of.planes.len() + BLOCK, 0.0);
         of.planes.lay_out(images, padded);
         let count = planes / of.channels;
         let total = count * of.grid()[0] * of.grid()[1];
         let wide = VECTORS * S::F32_LANES;
-        patches.resize(PLACES * of.channels * PATCHES, 0.0);
-        products.resize(PLACES * MR, [0.0; PATCHES]);
+        values.resize(P * P, [0.0; PATCHES + BLOCK]);
+        patches.resize(P * P * of.channels * PATCHES, 0.0);
+        products.resize(P * P * MR, [0.0; PATCHES]);
+        ends.resize(M * M, [0.0; PATCHES]);
+        let places = (0..P * P).map(|place| of.planes.place_of_padded([place / P, place % P]));
+        let starts: Vec<usize> = places.collect();
         let mut runs = vec![];
         for first in (0..total).step_by(PATCHES) {
             of.runs(first, total.min(first + PATCHES), &mut runs);
@@ -227,12 +250,13 @@ impl Tiled for Running<'_> {
             let tiles = vectors.div_ceil(VECTORS);
             let of_tile = |tile: usize| (vectors - tile * VECTORS).min(VECTORS);
             for channel in 0..of.channels {
-                let widths = (0..tiles).map(|tile| of_tile(tile) * S::F32_LANES);
-                transform(of, padded, channel, &runs, (wide, widths, steps), patches);
+                of.gather(padded, channel, &runs, &starts, values);
+                let (values, _) = values.as_chunks::<P>();
+                transform::<F, S, M, P>(simd, values, (of.channels, channel), vectors, patches);
             }
             for panel in 0..of.rows.div_ceil(MR) {
                 let size = of.channels * MR;
-                let weights = &of.weights[panel * PLACES * size..][..PLACES * size];
+                let weights = &of.weights[panel * P * P * size..][..P * P * size];
                 for (place, products) in products.chunks_exact_mut(MR).enumerate() {
                     let weights = &weights[place * size..][..size];
                     let patches = &patches[place * of.channels * PATCHES..];
@@ -244,14 +268,15 @@ impl Tiled for Running<'_> {
                         tile::multiply(simd, of_tile(tile), weights, columns, &mut sums);
                         for (product, sums) in products.iter_mut().zip(&sums) {
                             let (to, _) = S::as_mut_simd_f32s(&mut product[tile * wide..][..wide]);
-                            to.copy_from_slice(sums);
+                            for (to, sum) in to.iter_mut().zip(sums) {
+                                *to = *sum;
+                            }
                         }
                     }
                 }
                 for row in panel * MR..of.rows.min((panel + 1) * MR) {
-                    let place = |place: usize| &products[place * MR + row % MR];
-                    let ends = finish(place, ending.bias[row], ending.clamp.ends(), steps);
-                    of.scatter(row, &runs, ends, out);
+                    finish::<F, S, M, P>(simd, products, (row, MR), vectors, ending, ends);
+                    of.scatter::<M>(row, &runs, ends, out);
                 }
             }
         }
@@ -260,56 +285,69 @@ impl Tiled for Running<'_> {
 
 /// B' d B of a channel's patches.
 #[inline(always)]
-fn transform(
-    of: &Winograd,
-    padded: &[f32],
-    channel: usize,
-    runs: &[Run],
-    (wide, widths, steps): (usize, impl Iterator<Item = usize> + Clone, &mut Steps),
+fn transform<F: Filtering<M, P>, S: Simd, const M: usize, const P: usize>(
+    simd: S,
+    values: &[[Room; P]],
+    (channels, channel): (usize, usize),
+    vectors: usize,
     patches: &mut [f32],
 ) {
-    let Steps { values, half, done } = steps;
-    of.gather(padded, channel, runs, values);
-    let [a, b, c, d] = &mut *half;
-    for column in 0..4 {
-        let from = [0, 1, 2, 3].map(|row: usize| &values[row][column]);
-        lanes(from, of_patch, [&mut a[column], &mut b[column], &mut c[column], &mut d[column]]);
-    }
-    for (row, [a, b, c, d]) in half.iter().enumerate() {
-        let [e, f, g, h] = &mut *done;
-        lanes([a, b, c, d], of_patch, [e, f, g, h]);
-        for (column, lane) in done.iter().enumerate() {
-            let place = (4 * row + column) * of.channels * PATCHES;
-            for (tile, width) in widths.clone().enumerate() {
-                let at = place + tile * of.channels * wide + channel * width;
-                patches[at..at + width].copy_from_slice(&lane[tile * wide..][..width]);
+    let (patches, _) = S::as_mut_simd_f32s(patches);
+    let room = patches.len() / (P * P);
+    for vector in 0..vectors {
+        let mut half = [[simd.splat_f32s(0.0); P]; P];
+        for column in 0..P {
+            let mut from = [simd.splat_f32s(0.0); P];
+            for (from, row) in from.iter_mut().zip(values) {
+                *from = S::as_simd_f32s(&row[column]).0[vector];
+            }
+            for (half, value) in half.iter_mut().zip(F::values(simd, from)) {
+                half[column] = value;
+            }
+        }
+        let (tile, within) = (vector / VECTORS, vector % VECTORS);
+        let width = (vectors - tile * VECTORS).min(VECTORS);
+        let at = tile * channels * VECTORS + channel * width + within;
+        for (row, half) in half.into_iter().enumerate() {
+            for (column, value) in F::values(simd, half).into_iter().enumerate() {
+                patches[(row * P + column) * room + at] = value;
             }
         }
     }
 }
 
-/// A' m A, with the bias, between the ends.
+/// A' m A of a row's products, with its ending.
 #[inline(always)]
-fn finish<'a, 's>(
-    place: impl Fn(usize) -> &'a Lane,
-    bias: f32,
-    (floor, ceiling): (f32, f32),
-    Steps { half, done, .. }: &'s mut Steps,
-) -> &'s [Lane; 4] {
-    let [upper, lower, ..] = half;
-    for column in 0..4 {
-        let from = [0, 1, 2, 3].map(|row| place(4 * row + column));
-        lanes(from, of_product, [&mut upper[column], &mut lower[column]]);
+fn finish<F: Filtering<M, P>, S: Simd, const M: usize, const P: usize>(
+    simd: S,
+    products: &[Lane],
+    (row, panel): (usize, usize),
+    vectors: usize,
+    ending: &Ending,
+    ends: &mut [Lane],
+) {
+    let bias = simd.splat_f32s(ending.bias[row]);
+    for vector in 0..vectors {
+        let mut half = [[simd.splat_f32s(0.0); P]; M];
+        for column in 0..P {
+            let mut from = [simd.splat_f32s(0.0); P];
+            for (line, from) in from.iter_mut().enumerate() {
+                let product = &products[(line * P + column) * panel + row % panel];
+                *from = S::as_simd_f32s(product).0[vector];
+            }
+            for (half, value) in half.iter_mut().zip(F::outputs(simd, from)) {
+                half[column] = value;
+            }
+        }
+        for (half, ends) in half.into_iter().zip(ends.as_chunks_mut::<M>().0) {
+            let mut done = F::outputs(simd, half);
+            for value in &mut done {
+                *value = simd.add_f32s(*value, bias);
+            }
+            ending.clamp.all(simd, &mut done);
+            for (end, value) in ends.iter_mut().zip(done) {
+                S::as_mut_simd_f32s(end).0[vector] = value;
+            }
+        }
     }
-    let last = |values: [f32; 4]| {
-        of_product(values).map(|value| {
-            let value = value + bias;
-            let value = if value < floor { floor } else { value };
-            if value > ceiling { ceiling } else { value }
-        })
-    };
-    let [a, b, c, d] = &mut *done;
-    lanes([&upper[0], &upper[1], &upper[2], &upper[3]], last, [a, b]);
-    lanes([&lower[0], &lower[1], &lower[2], &lower[3]], last, [c, d]);
-    done
 }
