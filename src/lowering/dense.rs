@@ -1,14 +1,12 @@
 //! Products of rows with a matrix of weights that does not change: fully connected layers, forwards and backwards.
 
-use std::cell::RefCell;
-
 use pulp::Simd;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::binary::TypedBinOp;
 
-use super::ending::Ending;
-use super::tile::{self, Tiled, VECTORS};
+use super::ending::{Clamp, Ending};
+use super::tile::{self, Target, Tiled, VECTORS};
 use crate::pool;
 
 /// Rows that are taken at once: their values at a stretch of the depth stay in the cache.
@@ -54,68 +52,35 @@ impl Dense {
     }
 }
 
-thread_local! {
-    /// Rows, in panels.
-    static PANELS: RefCell<Vec<f32>> = RefCell::default();
-}
-
 struct Running<'a> {
     of: &'a Dense,
     x: &'a [f32],
     out: &'a mut [f32],
-    panels: &'a mut Vec<f32>,
 }
 
 impl Tiled for Running<'_> {
     #[inline(always)]
     fn work<S: Simd, const MR: usize>(self, simd: S) {
-        if self.x.len() == self.of.depth {
-            self.over::<S, 1>(simd);
-        } else {
-            self.over::<S, MR>(simd);
-        }
-    }
-}
-
-impl Running<'_> {
-    #[inline(always)]
-    fn over<S: Simd, const MR: usize>(self, simd: S) {
-        let Running { of, x, out, panels } = self;
+        let Running { of, x, out } = self;
         let (depth, columns, lanes) = (of.depth, of.ending.bias.len(), S::F32_LANES);
         let step = tile::stretch(depth);
-        panels.resize(ROWS * step, 0.0);
         for (x, out) in x.chunks(ROWS * depth).zip(out.chunks_mut(ROWS * columns)) {
             for k in (0..depth).step_by(step) {
                 let step = step.min(depth - k);
-                for (x, panel) in x.chunks(MR * depth).zip(panels.chunks_exact_mut(MR * step)) {
-                    for (row, x) in x.chunks_exact(depth).enumerate() {
-                        let to = panel[row..].iter_mut().step_by(MR);
-                        to.zip(&x[k..k + step]).for_each(|(to, x)| *to = *x);
-                    }
-                }
-                let is_last = k + step == depth;
                 for (tile, first) in (0..columns).step_by(VECTORS * lanes).enumerate() {
                     let width = (columns - first).min(VECTORS * lanes);
                     let vectors = width.div_ceil(lanes);
                     let weights = &of.weights[tile * VECTORS * lanes * depth..];
                     let weights = &weights[k * vectors * lanes..][..step * vectors * lanes];
                     let (weights, _) = S::as_simd_f32s(weights);
-                    let rows = out.chunks_mut(MR * columns);
-                    for (out, panel) in rows.zip(panels.chunks_exact(MR * step)) {
-                        let mut sums = [[simd.splat_f32s(0.0); VECTORS]; MR];
-                        for (out, sums) in out.chunks_exact(columns).zip(&mut sums) {
-                            let from = if k == 0 { &of.ending.bias[..] } else { out };
-                            let to = pulp::bytemuck::cast_slice_mut(sums);
-                            tile::copy(&from[first..][..width], &mut to[..width]);
-                        }
-                        tile::multiply(simd, vectors, panel, weights, &mut sums);
-                        if is_last {
-                            of.ending.clamp.all(simd, sums.as_flattened_mut());
-                        }
-                        for (out, sums) in out.chunks_exact_mut(columns).zip(&sums) {
-                            let from: &[f32] = pulp::bytemuck::cast_slice(sums);
-                            tile::copy(&from[..width], &mut out[first..][..width]);
-                        }
+                    let start = (k == 0).then(|| &of.ending.bias[first..]);
+                    let clamp = if k + step == depth { of.ending.clamp } else { Clamp::default() };
+                    let rows = x.chunks(MR * depth).zip(out.chunks_mut(MR * columns));
+                    for (x, out) in rows {
+                        let rows = x.len() / depth;
+                        let (x, out) = (&x[k..], &mut out[first..]);
+                        let target = Target { out, stride: columns, rows, width, start, clamp };
+                        tile::fill_from_rows::<S, MR>(simd, step, (x, depth), weights, target);
                     }
                 }
             }
@@ -145,7 +110,7 @@ impl EvalOp for Dense {
             let (x, mut out) = (x.try_as_plain_ram()?, out.try_as_plain_ram_mut()?);
             let x = x.as_slice::<f32>()?;
             let out = out.as_slice_mut::<f32>()?;
-            PANELS.with_borrow_mut(|panels| tile::run(Running { of: self, x, out, panels }));
+            tile::run(Running { of: self, x, out });
         }
         pool::give(ctx, x);
         Ok(tvec![out.into_tvalue()])

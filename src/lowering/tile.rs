@@ -5,6 +5,7 @@
 
 use pulp::{Simd, WithSimd};
 
+use super::ending::Clamp;
 use crate::simd::arch;
 
 /// At most so much of the depth is taken at once: a tile's columns stay in the cache. 32 channels of a 3x3 kernel.
@@ -88,6 +89,7 @@ pub(super) fn multiply<S: Simd, const MR: usize>(
     columns: &[S::f32s],
     out: &mut [[S::f32s; VECTORS]; MR],
 ) {
+    let (weights, _) = weights.as_chunks::<MR>();
     match vectors {
         1 => multiply_by::<S, MR, 1>(simd, weights, columns, out),
         2 => multiply_by::<S, MR, 2>(simd, weights, columns, out),
@@ -98,17 +100,43 @@ pub(super) fn multiply<S: Simd, const MR: usize>(
 #[inline(always)]
 fn multiply_by<S: Simd, const MR: usize, const NV: usize>(
     simd: S,
-    weights: &[f32],
+    weights: &[[f32; MR]],
     columns: &[S::f32s],
     out: &mut [[S::f32s; VECTORS]; MR],
 ) {
-    let (weights, _) = weights.as_chunks::<MR>();
-    let (columns, _) = columns.as_chunks::<NV>();
+    let depth = weights.len().min(columns.len() / NV);
+    let weights = &weights[..depth];
     let mut sums = [[simd.splat_f32s(0.0); NV]; MR];
     for (sums, out) in sums.iter_mut().zip(&*out) {
         sums.copy_from_slice(&out[..NV]);
     }
-    for (weights, columns) in weights.iter().zip(columns) {
+    add_products(
+        simd,
+        depth,
+        #[inline(always)]
+        |k| weights[k],
+        columns,
+        &mut sums,
+    );
+    for (sums, out) in sums.iter().zip(out) {
+        out[..NV].copy_from_slice(sums);
+    }
+}
+
+#[inline(always)]
+fn add_products<S: Simd, const MR: usize, const NV: usize>(
+    simd: S,
+    depth: usize,
+    weights: impl Fn(usize) -> [f32; MR],
+    columns: &[S::f32s],
+    out: &mut [[S::f32s; NV]; MR],
+) {
+    let (columns, _) = columns.as_chunks::<NV>();
+    let columns = &columns[..depth];
+    // In registers.
+    let mut sums = *out;
+    for k in 0..depth {
+        let (weights, columns) = (weights(k), &columns[k]);
         for row in 0..MR {
             let weight = simd.splat_f32s(weights[row]);
             for vector in 0..NV {
@@ -116,9 +144,130 @@ fn multiply_by<S: Simd, const MR: usize, const NV: usize>(
             }
         }
     }
-    for (sums, out) in sums.iter().zip(out) {
-        out[..NV].copy_from_slice(sums);
+    *out = sums;
+}
+
+/// Where a tile of sums goes.
+#[derive(Debug)]
+pub(super) struct Target<'a> {
+    /// From its first value on.
+    pub(super) out: &'a mut [f32],
+    /// From a row to the next.
+    pub(super) stride: usize,
+    pub(super) rows: usize,
+    pub(super) width: usize,
+    /// What the sums of each row start from; none where it is what the target holds.
+    pub(super) start: Option<&'a [f32]>,
+    pub(super) clamp: Clamp,
+}
+
+/// `target[r, c] = clamp(start[c] + sum over k below the depth of weights(k)[r] * columns[k, c])`.
+#[inline(always)]
+pub(super) fn fill<S: Simd, const MR: usize>(
+    simd: S,
+    depth: usize,
+    weights: impl Fn(usize) -> [f32; MR],
+    columns: &[S::f32s],
+    target: Target<'_>,
+) {
+    match target.width.div_ceil(S::F32_LANES) {
+        1 => fill_by::<S, MR, 1>(simd, depth, weights, columns, target),
+        2 => fill_by::<S, MR, 2>(simd, depth, weights, columns, target),
+        _ => fill_by::<S, MR, VECTORS>(simd, depth, weights, columns, target),
     }
+}
+
+#[inline(always)]
+fn fill_by<S: Simd, const MR: usize, const NV: usize>(
+    simd: S,
+    depth: usize,
+    weights: impl Fn(usize) -> [f32; MR],
+    columns: &[S::f32s],
+    target: Target<'_>,
+) {
+    let Target { out, stride, rows, width, start, clamp } = target;
+    let mut sums = [[simd.splat_f32s(0.0); NV]; MR];
+    for (row, sums) in sums.iter_mut().enumerate() {
+        if row >= rows {
+            continue;
+        }
+        let from = start.unwrap_or_else(|| &out[row * stride..]);
+        // What is there beyond the width does no harm: copying less would take longer.
+        if let Some(from) = from.get(..NV * S::F32_LANES) {
+            let (from, _) = S::as_simd_f32s(from);
+            sums.copy_from_slice(from);
+        } else {
+            // Apart, so that the sums need not leave the registers.
+            let mut part = [simd.splat_f32s(0.0); NV];
+            copy(&from[..width], &mut pulp::bytemuck::cast_slice_mut(&mut part)[..width]);
+            *sums = part;
+        }
+    }
+    add_products(simd, depth, weights, columns, &mut sums);
+    clamp.all(simd, sums.as_flattened_mut());
+    for (row, sums) in sums.iter().enumerate() {
+        if row >= rows {
+            continue;
+        }
+        let to = &mut out[row * stride..];
+        if width == NV * S::F32_LANES {
+            let (to, _) = S::as_mut_simd_f32s(&mut to[..NV * S::F32_LANES]);
+            to.copy_from_slice(sums);
+        } else {
+            let part = *sums;
+            copy(&pulp::bytemuck::cast_slice(&part)[..width], &mut to[..width]);
+        }
+    }
+}
+
+/// The same with rows of weights as they lie, so far apart.
+#[inline(always)]
+pub(super) fn fill_from_rows<S: Simd, const MR: usize>(
+    simd: S,
+    depth: usize,
+    (weights, stride): (&[f32], usize),
+    columns: &[S::f32s],
+    target: Target<'_>,
+) {
+    if target.rows == 1 {
+        fill_from::<S, 1>(simd, depth, (weights, stride), columns, target);
+    } else {
+        fill_from::<S, MR>(simd, depth, (weights, stride), columns, target);
+    }
+}
+
+#[inline(always)]
+fn fill_from<S: Simd, const MR: usize>(
+    simd: S,
+    depth: usize,
+    (weights, stride): (&[f32], usize),
+    columns: &[S::f32s],
+    target: Target<'_>,
+) {
+    let rows = rows_of::<MR>(weights, stride, target.rows, depth);
+    fill::<S, MR>(
+        simd,
+        depth,
+        #[inline(always)]
+        |k| std::array::from_fn(|row| rows[row][k]),
+        columns,
+        target,
+    );
+}
+
+/// A stretch of each of a few rows as they lie; the last stands for those that lack.
+#[inline(always)]
+pub(super) fn rows_of<const MR: usize>(
+    x: &[f32],
+    stride: usize,
+    count: usize,
+    stretch: usize,
+) -> [&[f32]; MR] {
+    let mut rows = [&x[..0]; MR];
+    for (at, row) in rows.iter_mut().enumerate() {
+        *row = &x[at.min(count - 1) * stride..][..stretch];
+    }
+    rows
 }
 
 /// Short copies, which a call would cost more than.
