@@ -9,16 +9,18 @@ pub(crate) fn exp(x: f32) -> f32 {
     // ln 2 in two parts, of which the first has few digits.
     const LN_2: (f32, f32) = (0.693_359_4, -2.121_944_4e-4);
     let x = x.clamp(-104.0, 89.0);
-    let n = (x * std::f32::consts::LOG2_E + WHOLE) - WHOLE;
+    let shifted = x * std::f32::consts::LOG2_E + WHOLE;
+    let n = shifted - WHOLE;
     let rest = (x - n * LN_2.0) - n * LN_2.1;
     let mut sum = 1.987_569_1e-4;
     for coefficient in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5] {
         sum = sum * rest + coefficient;
     }
     let value = sum * rest * rest + rest + 1.0;
+    // The last bits of that sum: a cast would saturate, one value at a time.
+    let n = shifted.to_bits().wrapping_sub(WHOLE.to_bits()) as i32;
     // In two factors: neither leaves the range of exponents before the result does.
-    let n = n as i32;
-    let half = n / 2;
+    let half = n >> 1;
     let power = |n: i32| f32::from_bits(((n + 127) as u32) << 23);
     value * power(half) * power(n - half)
 }

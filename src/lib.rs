@@ -31,6 +31,7 @@ pub mod evaluate;
 mod exp;
 pub mod explain;
 mod finding;
+mod folds;
 mod goal;
 mod grad;
 mod grid;

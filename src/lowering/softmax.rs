@@ -5,10 +5,8 @@ use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::nn::{Softmax, SoftmaxKind};
 
 use crate::exp::exp;
+use crate::folds::{folded, sum};
 use crate::simd::vectorized;
-
-/// Sums and maxima of a row are taken of so many of its values at once, on every machine.
-const LANES: usize = 16;
 
 /// Softmax over the last axes, in f32.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,10 +48,10 @@ impl EvalOp for RowSoftmax {
         let mut x = args_1!(inputs).into_tensor();
         {
             let mut x = x.try_as_plain_ram_mut()?;
-            let rows = x.as_slice_mut::<f32>()?.chunks_exact_mut(self.row);
+            let x = x.as_slice_mut::<f32>()?;
             vectorized(
                 #[inline(always)]
-                || rows.for_each(softmax),
+                || softmax(x, self.row),
             );
         }
         Ok(tvec![x.into_tvalue()])
@@ -68,33 +66,17 @@ impl TypedOp for RowSoftmax {
     as_op!();
 }
 
+// A loop, not `for_each`: what calls it would not be inlined.
 #[inline(always)]
-fn softmax(row: &mut [f32]) {
-    let max = folded(row, f32::NEG_INFINITY, |a, b| if a > b { a } else { b });
-    row.iter_mut().for_each(|x| *x = exp(*x - max));
-    let sum = folded(row, 0.0, |a, b| a + b);
-    row.iter_mut().for_each(|x| *x /= sum);
-}
-
-/// All values put together, lane by lane and then these by halves.
-#[inline(always)]
-fn folded(row: &[f32], start: f32, fold: impl Fn(f32, f32) -> f32) -> f32 {
-    let (chunks, rest) = row.as_chunks::<LANES>();
-    let mut lanes = [start; LANES];
-    for chunk in chunks {
-        for (lane, x) in lanes.iter_mut().zip(chunk) {
-            *lane = fold(*lane, *x);
+fn softmax(x: &mut [f32], length: usize) {
+    for row in x.chunks_exact_mut(length) {
+        let max = folded(row, f32::NEG_INFINITY, |a, b| if a > b { a } else { b });
+        for x in &mut *row {
+            *x = exp(*x - max);
+        }
+        let sum = sum(row);
+        for x in row {
+            *x /= sum;
         }
     }
-    for (lane, x) in lanes.iter_mut().zip(rest) {
-        *lane = fold(*lane, *x);
-    }
-    let mut width = LANES / 2;
-    while width > 0 {
-        for at in 0..width {
-            lanes[at] = fold(lanes[at], lanes[at + width]);
-        }
-        width /= 2;
-    }
-    lanes[0]
 }

@@ -6,12 +6,29 @@ use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::nn::SoftmaxKind;
 
 use super::groups::Groups;
+use crate::folds::dot;
+use crate::pool;
+use crate::simd::vectorized;
 
 /// (output of the softmax, its cotangent) -> cotangent of its input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SoftmaxGrad {
     pub axes: TVec<usize>,
     pub kind: SoftmaxKind,
+}
+
+impl SoftmaxGrad {
+    /// How long the rows are, where it is a softmax of rows in f32.
+    fn row(&self, y: &Tensor) -> Option<usize> {
+        let mut axes = self.axes.clone();
+        axes.sort_unstable();
+        let first = y.rank().checked_sub(axes.len())?;
+        let is_ours = self.kind == SoftmaxKind::Softmax
+            && y.datum_type() == f32::datum_type()
+            && axes.iter().copied().eq(first..y.rank());
+        let length = y.shape()[first..].iter().product();
+        (is_ours && length > 0).then_some(length)
+    }
 }
 
 impl Op for SoftmaxGrad {
@@ -25,8 +42,11 @@ impl Op for SoftmaxGrad {
 impl EvalOp for SoftmaxGrad {
     op_out_of_plan!();
 
-    fn eval(&self, _ctx: &EvalContext<'_>, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
+    fn eval(&self, ctx: &EvalContext<'_>, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
         let (y, cotangent) = args_2!(inputs);
+        if let Some(length) = self.row(&y) {
+            return by_rows(ctx, y, cotangent, length);
+        }
         let mut output = Tensor::zero_dt(y.datum_type(), y.shape())?;
         if y.len() > 0 {
             let groups = Groups::new(y.shape(), &self.axes);
@@ -48,6 +68,33 @@ impl TypedOp for SoftmaxGrad {
     }
 
     as_op!();
+}
+
+/// Softmax over the last axes, in f32.
+fn by_rows(
+    ctx: &EvalContext<'_>,
+    y: TValue,
+    cotangent: TValue,
+    length: usize,
+) -> TractResult<TVec<TValue>> {
+    let mut cotangent = cotangent.into_tensor();
+    {
+        let (y, mut out) = (y.try_as_plain_ram()?, cotangent.try_as_plain_ram_mut()?);
+        let (y, out) = (y.as_slice::<f32>()?, out.as_slice_mut::<f32>()?);
+        vectorized(
+            #[inline(always)]
+            || {
+                for (y, row) in y.chunks_exact(length).zip(out.chunks_exact_mut(length)) {
+                    let sum = dot(y, row);
+                    for (w, y) in row.iter_mut().zip(y) {
+                        *w = y * (*w - sum);
+                    }
+                }
+            },
+        );
+    }
+    pool::give(ctx, y);
+    Ok(tvec![cotangent.into_tvalue()])
 }
 
 fn softmax<T: Datum + Float>(
