@@ -1,5 +1,7 @@
-//! Products with a matrix of weights that does not change, among tract's sums of products: fully connected layers and
-//! convolutions of 1x1, forwards and backwards.
+//! tract's sums of products that are products of matrices: with weights that do not change, which are fully connected layers and
+//! convolutions of 1x1, forwards and backwards, and with one another.
+
+use std::ops::Range;
 
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::*;
@@ -7,6 +9,7 @@ use tract_onnx::tract_core::ops::einsum::EinSum;
 
 use super::conv::Windowed;
 use super::dense::Dense;
+use super::matrices::{self, Matrices};
 
 /// An axis by its label, and how long it is.
 type Axis = (char, usize);
@@ -50,47 +53,92 @@ fn places(axes: &[(usize, usize)]) -> Vec<usize> {
     })
 }
 
-/// The operator for a product with weights, and which input it takes, if there is one.
+/// Where the values along an axis with this label lie, in a tensor of this shape; nowhere in particular if there is only one.
+fn stride(labels: &[char], shape: &[usize], label: char) -> usize {
+    let at = labels.iter().position(|other| *other == label).filter(|at| shape[*at] > 1);
+    at.map_or(0, |at| shape[at + 1..].iter().product())
+}
+
+/// The operator for a sum of products, and which inputs it takes, if there is one.
 pub(super) fn of_einsum(
     op: &EinSum,
     facts: &[&TypedFact],
     out: &TypedFact,
-) -> TractResult<Option<(usize, Box<dyn TypedOp>)>> {
+) -> TractResult<Option<(Range<usize>, Box<dyn TypedOp>)>> {
     let is_f32 = |fact: &&TypedFact| fact.datum_type == f32::datum_type() && fact.is_plain();
     let &[_, _] = facts else { return Ok(None) };
     if op.q_params.is_some() || !facts.iter().all(is_f32) || op.operating_dt != f32::datum_type() {
         return Ok(None);
     }
-    let labels = |slot| op.axes.axes(slot).map(|axis| axis.repr).collect::<Vec<char>>();
     let Some(shape) = out.shape.as_concrete() else { return Ok(None) };
-    let to = long(&labels(InOut::Out(0)), shape);
-    for (slot, other) in [(0, 1), (1, 0)] {
-        let (Some(konst), Some(rows)) = (&facts[other].konst, facts[slot].shape.as_concrete())
-        else {
-            continue;
-        };
-        let matrix = labels(InOut::In(other));
-        let from = long(&labels(InOut::In(slot)), rows);
-        let Some(roles) = Roles::of(&from, &long(&matrix, konst.shape()), &to) else {
-            continue;
-        };
-        let strides = |group: &[Axis]| -> Vec<(usize, usize)> {
-            let stride = |label: char| {
-                let at = matrix.iter().position(|other| *other == label).unwrap_or(matrix.len());
-                konst.shape().get(at + 1..).unwrap_or_default().iter().product()
-            };
-            group.iter().map(|(label, dim)| (*dim, stride(*label))).collect()
-        };
-        let (depths, columns) = (places(&strides(&roles.summed)), places(&strides(&roles.brought)));
-        let values = konst.try_as_plain_ram()?;
-        let values = values.as_slice::<f32>()?;
-        let weight = |k: usize, n: usize| values[depths[k] + columns[n]];
-        let sizes = (depths.len(), columns.len());
-        let op: Box<dyn TypedOp> = match roles.trail {
-            1 => Dense::new(shape, sizes, weight).into(),
-            trail => Windowed::pointwise(shape, sizes, trail, weight).into(),
-        };
-        return Ok(Some((slot, op)));
+    for slot in [0, 1] {
+        if let Some(op) = with_weights(op, facts, shape, slot)? {
+            return Ok(Some((slot..slot + 1, op)));
+        }
     }
-    Ok(None)
+    Ok(with_one_another(op, facts, shape).map(|op| (0..2, op.into())))
+}
+
+fn labels(op: &EinSum, slot: InOut) -> Vec<char> {
+    op.axes.axes(slot).map(|axis| axis.repr).collect()
+}
+
+/// The product of the input in this slot with weights in the other.
+fn with_weights(
+    op: &EinSum,
+    facts: &[&TypedFact],
+    shape: &[usize],
+    slot: usize,
+) -> TractResult<Option<Box<dyn TypedOp>>> {
+    let other = 1 - slot;
+    let (Some(konst), Some(rows)) = (&facts[other].konst, facts[slot].shape.as_concrete()) else {
+        return Ok(None);
+    };
+    let matrix = labels(op, InOut::In(other));
+    let from = long(&labels(op, InOut::In(slot)), rows);
+    let to = long(&labels(op, InOut::Out(0)), shape);
+    let Some(roles) = Roles::of(&from, &long(&matrix, konst.shape()), &to) else {
+        return Ok(None);
+    };
+    let strides = |group: &[Axis]| -> Vec<(usize, usize)> {
+        group.iter().map(|(label, dim)| (*dim, stride(&matrix, konst.shape(), *label))).collect()
+    };
+    let (depths, columns) = (places(&strides(&roles.summed)), places(&strides(&roles.brought)));
+    let values = konst.try_as_plain_ram()?;
+    let values = values.as_slice::<f32>()?;
+    let weight = |k: usize, n: usize| values[depths[k] + columns[n]];
+    let sizes = (depths.len(), columns.len());
+    Ok(Some(match roles.trail {
+        1 => Dense::new(shape, sizes, weight).into(),
+        trail => Windowed::pointwise(shape, sizes, trail, weight).into(),
+    }))
+}
+
+/// The product of both inputs.
+fn with_one_another(op: &EinSum, facts: &[&TypedFact], shape: &[usize]) -> Option<Matrices> {
+    let (left, right) = (facts[0].shape.as_concrete()?, facts[1].shape.as_concrete()?);
+    let slots = [InOut::In(0), InOut::In(1), InOut::Out(0)];
+    let tensors = slots.map(|slot| labels(op, slot)).into_iter().zip([left, right, shape]);
+    let tensors: Vec<(Vec<char>, &[usize])> = tensors.collect();
+    let mut axes: Vec<Axis> = vec![];
+    for (labels, shape) in &tensors {
+        for (at, axis) in long(labels, shape).into_iter().enumerate() {
+            // A diagonal.
+            if long(labels, shape)[..at].contains(&axis) {
+                return None;
+            }
+            if !axes.contains(&axis) {
+                axes.push(axis);
+            }
+        }
+    }
+    let axes: Vec<matrices::Axis> = axes
+        .into_iter()
+        .map(|(label, dim)| {
+            let strides = tensors.iter().map(|(labels, shape)| stride(labels, shape, label));
+            let strides: Vec<usize> = strides.collect();
+            matrices::Axis { dim, strides: [strides[0], strides[1], strides[2]] }
+        })
+        .collect();
+    Matrices::of(shape, &axes)
 }

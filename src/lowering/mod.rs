@@ -10,6 +10,8 @@ mod einsum;
 mod ending;
 mod filtering;
 mod halving;
+mod matrices;
+mod parts;
 mod pass;
 mod planes;
 mod product;
@@ -18,6 +20,8 @@ mod softmax;
 mod tests;
 mod thin;
 mod tile;
+#[cfg(test)]
+mod transformer_tests;
 mod winograd;
 
 pub(crate) use conv::lowers;

@@ -1,5 +1,7 @@
 //! Replacing operators.
 
+use std::ops::Range;
+
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::ops::binary::TypedBinOp;
 use tract_onnx::tract_core::ops::cnn::{Conv, Deconv, MaxPool};
@@ -12,27 +14,30 @@ use super::conv::{self, Windowed};
 use super::dense::Dense;
 use super::einsum::of_einsum;
 use super::halving::MaxHalving;
+use super::parts;
 use super::softmax::RowSoftmax;
 
 /// Replaces the operators of a decluttered graph that we have faster ones for.
 pub(crate) fn lower(model: &mut TypedModel) -> TractResult<()> {
+    parts::concatenate(model)?;
     for id in model.eval_order()? {
         let (node, facts) = (model.node(id), model.node_input_facts(id)?);
-        let found: Option<(usize, Box<dyn TypedOp>)> = if let Some(op) = node.op_as::<Conv>() {
-            conv::of_conv(op, &facts, is_pooled(model, id))?.map(|op| (0, op.into()))
+        let found: Option<(Range<usize>, Box<dyn TypedOp>)> = if let Some(op) = node.op_as::<Conv>()
+        {
+            conv::of_conv(op, &facts, is_pooled(model, id))?.map(|op| (0..1, op.into()))
         } else if let Some(op) = node.op_as::<Deconv>() {
-            conv::of_deconv(op, &facts)?.map(|op| (0, op.into()))
+            conv::of_deconv(op, &facts)?.map(|op| (0..1, op.into()))
         } else if let Some(op) = node.op_as::<EinSum>() {
             of_einsum(op, &facts, &node.outputs[0].fact)?
         } else if let Some(op) = node.op_as::<MaxPool>() {
-            MaxHalving::of(op, &facts)?.map(|op| (0, op.into()))
+            MaxHalving::of(op, &facts)?.map(|op| (0..1, op.into()))
         } else if let Some(op) = node.op_as::<Softmax>() {
-            RowSoftmax::of(op, &facts).map(|op| (0, op.into()))
+            RowSoftmax::of(op, &facts).map(|op| (0..1, op.into()))
         } else {
             None
         };
-        let Some((slot, op)) = found else { continue };
-        let patch = TypedModelPatch::replace_single_op(model, node, &node.inputs[slot..=slot], op)?;
+        let Some((slots, op)) = found else { continue };
+        let patch = TypedModelPatch::replace_single_op(model, node, &node.inputs[slots], op)?;
         drop(facts);
         patch.apply(model)?;
     }

@@ -77,18 +77,8 @@ impl Case {
         model
     }
 
-    /// With memory of earlier values, which may be anything.
     fn run(model: TypedModel, image: Tensor) -> Tensor {
-        let plan = model.into_optimized().unwrap().into_runnable().unwrap();
-        let mut state = plan.spawn().unwrap();
-        let outputs = plan.model().output_outlets().unwrap().iter();
-        let used = outputs.map(|outlet| {
-            let fact = plan.model().outlet_fact(*outlet).unwrap();
-            let length = fact.shape.as_concrete().unwrap().iter().product();
-            tensor1(&vec![f32::NAN; length])
-        });
-        state.turn_state.shared.insert(Pool::of(used));
-        state.run(tvec![image.into_tvalue()]).unwrap().remove(0).into_tensor()
+        run(model, tvec![image])
     }
 
     /// None when there is no output, or tract has another operator for it.
@@ -140,7 +130,22 @@ impl Case {
     }
 }
 
-fn slice(tensor: &Tensor) -> Vec<f32> {
+/// With memory of earlier values, which may be anything.
+pub(super) fn run(model: TypedModel, inputs: TVec<Tensor>) -> Tensor {
+    let plan = model.into_optimized().unwrap().into_runnable().unwrap();
+    let mut state = plan.spawn().unwrap();
+    let outputs = plan.model().output_outlets().unwrap().iter();
+    let used = outputs.map(|outlet| {
+        let fact = plan.model().outlet_fact(*outlet).unwrap();
+        let length = fact.shape.as_concrete().unwrap().iter().product();
+        tensor1(&vec![f32::NAN; length])
+    });
+    state.turn_state.shared.insert(Pool::of(used));
+    let inputs = inputs.into_iter().map(Tensor::into_tvalue).collect();
+    state.run(inputs).unwrap().remove(0).into_tensor()
+}
+
+pub(super) fn slice(tensor: &Tensor) -> Vec<f32> {
     tensor.try_as_plain_ram().unwrap().as_slice::<f32>().unwrap().to_vec()
 }
 

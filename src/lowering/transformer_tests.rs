@@ -1,0 +1,143 @@
+//! What transformers are made of: our operators against tract's, over random shapes.
+
+use proptest::prelude::*;
+use tract_onnx::prelude::*;
+use tract_onnx::tract_core::ops::array::{Pad, PadMode, Slice};
+use tract_onnx::tract_core::ops::einsum::EinSum;
+use tract_onnx::tract_core::ops::math::add;
+
+use super::lower;
+use super::tests::{run, slice};
+use crate::grad::testing::values;
+
+fn floats(shape: &[usize], low: f64, high: f64) -> Tensor {
+    values(shape, low, high).cast_to::<f32>().unwrap().into_owned()
+}
+
+fn names(model: &TypedModel) -> Vec<String> {
+    model.nodes.iter().map(|node| node.op.name().into_owned()).collect()
+}
+
+fn assert_close(found: &[f32], expected: &[f32], most: f32) {
+    assert_eq!(found.len(), expected.len());
+    for (found, expected) in found.iter().zip(expected) {
+        let apart = (found - expected).abs();
+        assert!(apart <= most * (1.0 + expected.abs()), "{found} not {expected}");
+    }
+}
+
+/// A sum of products, and how long its axes are: the first is the batch.
+#[derive(Clone, Debug)]
+struct Products {
+    labels: [Vec<char>; 3],
+    dims: Vec<(char, usize)>,
+}
+
+impl Products {
+    fn shape(&self, tensor: usize, batch: usize) -> Vec<usize> {
+        let dim = |label: &char| match self.dims.iter().find(|(known, _)| known == label) {
+            Some(('b', _)) => batch,
+            known => known.unwrap().1,
+        };
+        self.labels[tensor].iter().map(dim).collect()
+    }
+
+    fn model(&self, batch: usize) -> TypedModel {
+        let mut model = TypedModel::default();
+        let [left, right, out] =
+            self.labels.each_ref().map(|labels| labels.iter().collect::<String>());
+        let sources: Vec<OutletId> = [0, 1]
+            .map(|tensor| f32::fact(&*self.shape(tensor, batch)))
+            .into_iter()
+            .enumerate()
+            .map(|(at, fact)| model.add_source(format!("source.{at}"), fact).unwrap())
+            .collect();
+        let axes = format!("{left},{right}->{out}").parse().unwrap();
+        let op = EinSum::new(axes, f32::datum_type());
+        let out = model.wire_node("product", op, &sources).unwrap();
+        model.select_output_outlets(&out).unwrap();
+        model
+    }
+}
+
+fn products() -> impl Strategy<Value = Products> {
+    let depth = prop_oneof![1..70_usize, 250..400_usize];
+    (1..4_usize, 1..4_usize, 1..40_usize, 1..70_usize, depth, any::<bool>()).prop_flat_map(
+        |(b, h, m, n, k, shares)| {
+            let order = |labels: &str| Just(labels.chars().collect::<Vec<char>>()).prop_shuffle();
+            // Heads of the one side that all look at the same of the other.
+            let right = if shares { "bnk" } else { "bhnk" };
+            (order("bhmk"), order(right), order("bhmn")).prop_map(move |(left, right, out)| {
+                let dims = vec![('b', b), ('h', h), ('m', m), ('n', n), ('k', k)];
+                Products { labels: [left, right, out], dims }
+            })
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn products_of_matrices_are_tracts(case in products()) {
+        let batch = case.dims[0].1;
+        let inputs = [0, 1].map(|tensor| floats(&case.shape(tensor, batch), -1.0, 0.9));
+        let expected = slice(&run(case.model(batch), inputs.clone().into_iter().collect()));
+        let mut ours = case.model(batch);
+        lower(&mut ours).unwrap();
+        let is_ours = names(&ours).iter().any(|name| name == "Matrices");
+        let dim = |at: usize| case.dims[at].1;
+        let is_beside = case.labels[2].iter().rfind(|label| case.shape(2, batch)
+            [case.labels[2].iter().position(|other| other == *label).unwrap()] > 1);
+        let is_worth_it = dim(2) * dim(3) * dim(4) >= 512 && matches!(is_beside, Some('m' | 'n'));
+        prop_assert!(is_ours || !is_worth_it, "not lowered: {case:?}");
+        let found = run(ours, inputs.clone().into_iter().collect());
+        assert_close(&slice(&found), &expected, 2e-5);
+        // One of the batch by itself: the same bits.
+        let mut alone = case.model(1);
+        lower(&mut alone).unwrap();
+        if is_ours && names(&alone).iter().any(|name| name == "Matrices") {
+            let last = |tensor: &Tensor, labels: usize| {
+                let axis = case.labels[labels].iter().position(|label| *label == 'b').unwrap();
+                tensor.slice(axis, batch - 1, batch).unwrap()
+            };
+            let one = tvec![last(&inputs[0], 0), last(&inputs[1], 1)];
+            prop_assert!(slice(&run(alone, one)) == slice(&last(&found, 2)));
+        }
+    }
+
+    #[test]
+    fn slices_that_are_put_back_are_the_whole(
+        lengths in proptest::collection::vec(1..5_usize, 2..5),
+        first in any::<prop::sample::Index>(),
+        lacks in any::<bool>(),
+    ) {
+        let whole: usize = lengths.iter().sum();
+        let mut model = TypedModel::default();
+        let x = model.add_source("x", f32::fact([2, whole, 3])).unwrap();
+        let mut starts: Vec<(usize, usize)> = vec![];
+        for length in &lengths {
+            starts.push((starts.last().map_or(0, |(start, length)| start + length), *length));
+        }
+        starts.rotate_left(first.index(lengths.len()));
+        let terms = starts.iter().skip(usize::from(lacks)).map(|&(start, length)| {
+            let slice = Slice::new(1, start, start + length);
+            let part = model.wire_node(format!("slice.{start}"), slice, &[x]).unwrap();
+            let mode = PadMode::Constant(tensor0(0.0_f32).into_arc_tensor());
+            let ends = (start, whole - start - length);
+            let pad = Pad { pads: vec![(0, 0), ends, (0, 0)], mode };
+            model.wire_node(format!("pad.{start}"), pad, &part).unwrap()[0]
+        });
+        let terms: Vec<OutletId> = terms.collect();
+        let mut sum = terms[0];
+        for (at, term) in terms.iter().enumerate().skip(1) {
+            sum = model.wire_node(format!("sum.{at}"), add(), &[sum, *term]).unwrap()[0];
+        }
+        model.select_output_outlets(&[sum]).unwrap();
+        let x = floats(&[2, whole, 3], -1.0, 1.0);
+        let expected = slice(&run(model.clone(), tvec![x.clone()]));
+        lower(&mut model).unwrap();
+        prop_assert_eq!(names(&model).iter().any(|name| name == "Concat"), !lacks);
+        prop_assert_eq!(slice(&run(model, tvec![x])), expected);
+    }
+}
