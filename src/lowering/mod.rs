@@ -10,9 +10,11 @@ mod einsum;
 mod ending;
 mod filtering;
 mod halving;
+mod layer_norm;
 mod matrices;
 mod parts;
 mod pass;
+mod picks;
 mod planes;
 mod product;
 mod softmax;
@@ -25,4 +27,5 @@ mod transformer_tests;
 mod winograd;
 
 pub(crate) use conv::lowers;
-pub(crate) use pass::lower;
+pub(crate) use layer_norm::LayerNorm;
+pub(crate) use pass::{lower, prepare};

@@ -14,8 +14,15 @@ use super::conv::{self, Windowed};
 use super::dense::Dense;
 use super::einsum::of_einsum;
 use super::halving::MaxHalving;
-use super::parts;
 use super::softmax::RowSoftmax;
+use super::{layer_norm, parts, picks};
+
+/// Simplifies a decluttered graph further, before it is differentiated.
+pub(crate) fn prepare(mut model: TypedModel) -> TractResult<TypedModel> {
+    // First: tract would move axes through their parts.
+    layer_norm::put_together(&mut model)?;
+    if picks::to_slices(&mut model)? { model.into_decluttered() } else { Ok(model) }
+}
 
 /// Replaces the operators of a decluttered graph that we have faster ones for.
 pub(crate) fn lower(model: &mut TypedModel) -> TractResult<()> {

@@ -2,12 +2,14 @@
 
 use proptest::prelude::*;
 use tract_onnx::prelude::*;
-use tract_onnx::tract_core::ops::array::{Pad, PadMode, Slice};
+use tract_onnx::tract_core::ops::array::{Gather, Pad, PadMode, Slice};
 use tract_onnx::tract_core::ops::einsum::EinSum;
-use tract_onnx::tract_core::ops::math::add;
+use tract_onnx::tract_core::ops::math::{add, mul, sub};
+use tract_onnx::tract_core::ops::nn::gelu_exact::gelu_exact;
+use tract_onnx::tract_core::ops::nn::{Reduce, Reducer, RmsNorm};
 
-use super::lower;
 use super::tests::{run, slice};
+use super::{lower, prepare};
 use crate::grad::testing::values;
 
 fn floats(shape: &[usize], low: f64, high: f64) -> Tensor {
@@ -104,6 +106,63 @@ proptest! {
             let one = tvec![last(&inputs[0], 0), last(&inputs[1], 1)];
             prop_assert!(slice(&run(alone, one)) == slice(&last(&found, 2)));
         }
+    }
+
+    #[test]
+    fn layer_norms_are_tracts(
+        lead in proptest::collection::vec(1..5_usize, 1..3),
+        length in 2..70_usize,
+        offset in -3.0..3.0_f64,
+        swaps in any::<bool>(),
+    ) {
+        let shape = [&lead[..], &[length]].concat();
+        let (axis, rank) = (lead.len(), lead.len() + 1);
+        let build = |shape: &[usize]| {
+            let mut model = TypedModel::default();
+            let x = model.add_source("x", f32::fact(shape)).unwrap();
+            let reduce = Reduce { axes: tvec![axis], reducer: Reducer::Sum };
+            let sum = model.wire_node("sum", reduce, &[x]).unwrap()[0];
+            let share = tensor0(1.0 / length as f32).broadcast_into_rank(rank).unwrap();
+            let share = model.add_const("share", share).unwrap();
+            let factors = if swaps { [share, sum] } else { [sum, share] };
+            let mean = model.wire_node("mean", mul(), &factors).unwrap()[0];
+            let centred = model.wire_node("centred", sub(), &[x, mean]).unwrap();
+            let norm = RmsNorm { axis, eps: tensor0(1e-5_f32).into_arc_tensor() };
+            let out = model.wire_node("norm", norm, &centred).unwrap();
+            model.select_output_outlets(&out).unwrap();
+            model
+        };
+        let x = floats(&shape, offset - 1.0, offset + 1.0);
+        let expected = slice(&run(build(&shape), tvec![x.clone()]));
+        let ours = prepare(build(&shape)).unwrap();
+        prop_assert_eq!(names(&ours), ["Source", "LayerNorm"]);
+        let found = slice(&run(ours, tvec![x.clone()]));
+        assert_close(&found, &expected, 2e-5);
+        let one = x.slice(0, lead[0] - 1, lead[0]).unwrap();
+        let alone = slice(&run(prepare(build(one.shape())).unwrap(), tvec![one]));
+        prop_assert!(alone == found[found.len() - alone.len()..]);
+    }
+
+    #[test]
+    fn a_picked_row_is_all_that_is_computed(
+        rows in 2..9_usize,
+        length in 2..9_usize,
+        at in any::<prop::sample::Index>(),
+        counts_back in any::<bool>(),
+    ) {
+        let mut model = TypedModel::default();
+        let x = model.add_source("x", f32::fact([3, rows, length])).unwrap();
+        let y = model.wire_node("gelu", gelu_exact(), &[x]).unwrap()[0];
+        let row = at.index(rows) as i64 - if counts_back { rows as i64 } else { 0 };
+        let row = model.add_const("row", tensor0(row)).unwrap();
+        let out = model.wire_node("out", Gather::new(1), &[y, row]).unwrap();
+        model.select_output_outlets(&out).unwrap();
+        let x = floats(&[3, rows, length], -3.0, 3.0);
+        let expected = slice(&run(model.clone(), tvec![x.clone()]));
+        let ours = prepare(model).unwrap();
+        let gelu = ours.nodes.iter().find(|node| node.op.name() == "GeluExact").unwrap();
+        prop_assert_eq!(gelu.outputs[0].fact.shape.volume(), (3 * length).to_dim());
+        prop_assert_eq!(slice(&run(ours, tvec![x])), expected);
     }
 
     #[test]

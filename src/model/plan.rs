@@ -12,7 +12,7 @@ use super::job::Job;
 use super::source::Source;
 use crate::error::{Error, Result};
 use crate::grad::{self, LossHead, Objective, StraightThrough};
-use crate::lowering::lower;
+use crate::lowering::{self, lower};
 use crate::pool::Pool;
 use crate::profile::{self, Stage};
 
@@ -45,6 +45,10 @@ impl Plan {
         let (mut model, _) = graph.forward(batch)?;
         let fail =
             |cause: TractError| Error::model(&graph.name, "tract cannot prepare it to run", cause);
+        // Nodes that gradients pass straight through are known by their names.
+        if graph.through.is_none() {
+            model = guard(|| lowering::prepare(model)).map_err(fail)?;
+        }
         if kind == Kind::Gradient {
             differentiate(&graph.name, &mut model, &graph.through)?;
         }

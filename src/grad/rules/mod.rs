@@ -64,6 +64,7 @@ use tract_transformers::ops::sdpa::Sdpa;
 
 use super::straight_through::StraightThrough;
 use super::tape::Tape;
+use crate::lowering::LayerNorm;
 
 /// A forward node on the way back.
 #[derive(Debug)]
@@ -144,7 +145,7 @@ pub(crate) struct Rule {
 
 /// The rule of an operator, if it has one.
 pub(crate) fn find(op: &dyn TypedOp) -> Option<&'static Rule> {
-    RULES.iter().find(|rule| (rule.matches)(op))
+    RULES.iter().chain(OURS).find(|rule| (rule.matches)(op))
 }
 
 /// What a node differentiates of a graph inside it.
@@ -353,6 +354,9 @@ pub(crate) static RULES: &[Rule] = &[
     op::<Trilu>("Trilu", triangular::trilu),
     zero("Xor", is_bin::<Xor>),
 ];
+
+/// The rules of our own operators.
+static OURS: &[Rule] = &[op::<LayerNorm>("LayerNorm", softmax::layer_norm)];
 
 #[cfg(test)]
 mod tests {

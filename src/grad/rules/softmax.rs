@@ -1,4 +1,4 @@
-//! Softmax, its logarithm, and normalisation by the root mean square. All smooth.
+//! Softmax, its logarithm, and normalisation by the root mean square or the standard deviation. All smooth.
 
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::*;
@@ -6,8 +6,9 @@ use tract_onnx::tract_core::ops::math::{add, mul, rsqrt, sub};
 use tract_onnx::tract_core::ops::nn::{Reduce, Reducer, RmsNorm, Softmax};
 
 use super::{Cotangents, Step};
-use crate::grad::ops::SoftmaxGrad;
+use crate::grad::ops::{LayerNormGrad, SoftmaxGrad};
 use crate::grad::tape::Tape;
+use crate::lowering::LayerNorm;
 
 pub(super) fn softmax(tape: &mut Tape<'_>, step: &Step<'_>) -> TractResult<Cotangents> {
     let op = step.op::<Softmax>()?;
@@ -33,6 +34,14 @@ pub(super) fn rms_norm(tape: &mut Tape<'_>, step: &Step<'_>) -> TractResult<Cota
     let along = tape.emit(mul(), &[normed, dot])?;
     let across = tape.emit(sub(), &[cotangent, along])?;
     Ok(tvec![Some(tape.emit(mul(), &[across, scale])?)])
+}
+
+pub(super) fn layer_norm(tape: &mut Tape<'_>, step: &Step<'_>) -> TractResult<Cotangents> {
+    let with_scales = step.op::<LayerNorm>()?.with_scales();
+    tape.extend(step.node.id, with_scales)?;
+    let scales = OutletId::new(step.node.id, 1);
+    let inputs = [step.output(), scales, step.cotangent()?];
+    Ok(tvec![Some(tape.emit(LayerNormGrad, &inputs)?)])
 }
 
 fn reduce(
@@ -121,6 +130,43 @@ mod tests {
             for eps in [1e-5, 0.3] {
                 let x = values(&[2, 3, 4], -1.0, 1.0);
                 check(|dt| build_norm(axis, eps, &[2, 3, 4], dt), &[x], EXACT);
+            }
+        }
+    }
+
+    /// In f64, by its terms.
+    fn build_layer_norm(eps: f64, shape: &[usize], dt: DatumType) -> TractResult<TypedModel> {
+        let axis = shape.len() - 1;
+        if dt == f32::datum_type() {
+            return one_node(LayerNorm::new(eps as f32), dt, &[shape], &[]);
+        }
+        let mut model = TypedModel::default();
+        let x = model.add_source("x", dt.fact(shape))?;
+        let constant = |value: f64| {
+            tensor0(value).broadcast_into_rank(shape.len()).map(Tensor::into_arc_tensor)
+        };
+        let eps = model.add_const("eps", constant(eps)?)?;
+        let share = model.add_const("share", constant(1.0 / shape[axis] as f64)?)?;
+        let reduce = Reduce { axes: tvec![axis], reducer: Reducer::Sum };
+        let sum = model.wire_node("sum", reduce.clone(), &[x])?[0];
+        let mean = model.wire_node("mean", mul(), &[sum, share])?[0];
+        let centred = model.wire_node("centred", sub(), &[x, mean])?[0];
+        let squares = model.wire_node("squares", mul(), &[centred, centred])?;
+        let sum = model.wire_node("sum of squares", reduce, &squares)?[0];
+        let variance = model.wire_node("variance", mul(), &[sum, share])?[0];
+        let positive = model.wire_node("positive", add(), &[variance, eps])?;
+        let scale = model.wire_node("scale", rsqrt(), &positive)?[0];
+        let y = model.wire_node("y", mul(), &[centred, scale])?;
+        model.select_output_outlets(&y)?;
+        Ok(model)
+    }
+
+    #[test]
+    fn layer_norms() {
+        for shape in [&[2, 3, 4][..], &[3, 37], &[5]] {
+            for eps in [1e-5, 0.3] {
+                let x = values(shape, -1.0, 1.7);
+                check(|dt| build_layer_norm(eps, shape, dt), &[x], EXACT);
             }
         }
     }
