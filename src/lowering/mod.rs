@@ -9,6 +9,7 @@ mod dense;
 mod einsum;
 mod ending;
 mod filtering;
+mod gelu;
 mod halving;
 mod layer_norm;
 mod matrices;
@@ -27,5 +28,6 @@ mod transformer_tests;
 mod winograd;
 
 pub(crate) use conv::lowers;
+pub(crate) use gelu::Gelu;
 pub(crate) use layer_norm::LayerNorm;
 pub(crate) use pass::{lower, prepare};

@@ -13,6 +13,7 @@ use super::affine::Affine;
 use super::conv::{self, Windowed};
 use super::dense::Dense;
 use super::einsum::of_einsum;
+use super::gelu::Gelu;
 use super::halving::MaxHalving;
 use super::softmax::RowSoftmax;
 use super::{layer_norm, parts, picks};
@@ -40,6 +41,8 @@ pub(crate) fn lower(model: &mut TypedModel) -> TractResult<()> {
             MaxHalving::of(op, &facts)?.map(|op| (0..1, op.into()))
         } else if let Some(op) = node.op_as::<Softmax>() {
             RowSoftmax::of(op, &facts).map(|op| (0..1, op.into()))
+        } else if let Some(op) = node.op_as::<ElementWiseOp>() {
+            Gelu::of(op, &facts).map(|op| (0..1, op.into()))
         } else {
             None
         };

@@ -200,3 +200,20 @@ proptest! {
         prop_assert_eq!(slice(&run(model, tvec![x])), expected);
     }
 }
+
+#[test]
+fn gelu_is_its_closed_form() {
+    let x: Vec<f32> = (-120_000..120_000).map(|at| at as f32 * 1e-4).collect();
+    let mut model = TypedModel::default();
+    let source = model.add_source("x", f32::fact([x.len()])).unwrap();
+    let out = model.wire_node("gelu", gelu_exact(), &[source]).unwrap();
+    model.select_output_outlets(&out).unwrap();
+    lower(&mut model).unwrap();
+    assert!(names(&model).iter().any(|name| name == "Gelu"));
+    for (x, found) in x.iter().zip(slice(&run(model, tvec![tensor1(&x)]))) {
+        let x = f64::from(*x);
+        let expected = 0.5 * x * libm::erfc(-x * std::f64::consts::FRAC_1_SQRT_2);
+        let most = 2e-7 * (1.0 + x.abs());
+        assert!((f64::from(found) - expected).abs() <= most, "at {x}: {found} not {expected}");
+    }
+}

@@ -6,12 +6,13 @@
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::element_wise::{ElementWiseMiniOp, ElementWiseOp};
-use tract_onnx::tract_core::ops::math::PowConst;
+use tract_onnx::tract_core::ops::math::{PowConst, mul};
 use tract_onnx::tract_core::ops::nn::{GeluApproximate, LeakyRelu};
 
 use super::{Cotangents, Step};
 use crate::grad::ops::{Slope, UnaryGrad};
 use crate::grad::tape::Tape;
+use crate::lowering::Gelu;
 
 macro_rules! rules {
     ($($rule:ident => $slope:ident,)*) => { $(
@@ -33,7 +34,6 @@ rules! {
     cosh => Cosh,
     erf => Erf,
     exp => Exp,
-    gelu_exact => GeluExact,
     hard_swish => HardSwish,
     ln => Ln,
     recip => Recip,
@@ -51,6 +51,16 @@ rules! {
 pub(super) fn neg(tape: &mut Tape<'_>, step: &Step<'_>) -> TractResult<Cotangents> {
     let negated = tape.emit(tract_onnx::tract_core::ops::math::neg(), &[step.cotangent()?])?;
     Ok(tvec![Some(negated)])
+}
+
+/// The forward pass computes the slopes: much of that is the function itself.
+pub(super) fn gelu_exact(tape: &mut Tape<'_>, step: &Step<'_>) -> TractResult<Cotangents> {
+    if tape.fact(step.output())?.datum_type != f32::datum_type() {
+        return scale(tape, step, Slope::GeluExact);
+    }
+    tape.extend(step.node.id, Gelu::WITH_SLOPES)?;
+    let slopes = OutletId::new(step.node.id, 1);
+    Ok(tvec![Some(tape.emit(mul(), &[step.cotangent()?, slopes])?)])
 }
 
 pub(super) fn gelu_approximate(tape: &mut Tape<'_>, step: &Step<'_>) -> TractResult<Cotangents> {

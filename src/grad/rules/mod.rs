@@ -64,7 +64,7 @@ use tract_transformers::ops::sdpa::Sdpa;
 
 use super::straight_through::StraightThrough;
 use super::tape::Tape;
-use crate::lowering::LayerNorm;
+use crate::lowering::{Gelu, LayerNorm};
 
 /// A forward node on the way back.
 #[derive(Debug)]
@@ -356,7 +356,10 @@ pub(crate) static RULES: &[Rule] = &[
 ];
 
 /// The rules of our own operators.
-static OURS: &[Rule] = &[op::<LayerNorm>("LayerNorm", softmax::layer_norm)];
+static OURS: &[Rule] = &[
+    op::<Gelu>("Gelu", elementwise::gelu_exact),
+    op::<LayerNorm>("LayerNorm", softmax::layer_norm),
+];
 
 #[cfg(test)]
 mod tests {
