@@ -249,7 +249,14 @@ fn fill_from<S: Simd, const MR: usize>(
         simd,
         depth,
         #[inline(always)]
-        |k| std::array::from_fn(|row| rows[row][k]),
+        |k| {
+            let mut values = [0.0; MR];
+            // A loop, not `from_fn`, which is not always inlined.
+            for (value, row) in values.iter_mut().zip(&rows) {
+                *value = row[k];
+            }
+            values
+        },
         columns,
         target,
     );
