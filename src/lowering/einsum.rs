@@ -1,8 +1,6 @@
 //! tract's sums of products that are products of matrices: with weights that do not change, which are fully connected layers and
 //! convolutions of 1x1, forwards and backwards, and with one another.
 
-use std::ops::Range;
-
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::einsum::EinSum;
@@ -10,6 +8,7 @@ use tract_onnx::tract_core::ops::einsum::EinSum;
 use super::conv::Windowed;
 use super::dense::Dense;
 use super::matrices::{self, Matrices};
+use super::view::View;
 
 /// An axis by its label, and how long it is.
 type Axis = (char, usize);
@@ -53,30 +52,25 @@ fn places(axes: &[(usize, usize)]) -> Vec<usize> {
     })
 }
 
-/// Where the values along an axis with this label lie, in a tensor of this shape; nowhere in particular if there is only one.
-fn stride(labels: &[char], shape: &[usize], label: char) -> usize {
-    let at = labels.iter().position(|other| *other == label).filter(|at| shape[*at] > 1);
-    at.map_or(0, |at| shape[at + 1..].iter().product())
-}
-
-/// The operator for a sum of products, and which inputs it takes, if there is one.
+/// The operator for a sum of products, and what it takes, if there is one.
 pub(super) fn of_einsum(
+    model: &TypedModel,
+    node: &TypedNode,
     op: &EinSum,
-    facts: &[&TypedFact],
-    out: &TypedFact,
-) -> TractResult<Option<(Range<usize>, Box<dyn TypedOp>)>> {
+) -> TractResult<Option<(Vec<OutletId>, Box<dyn TypedOp>)>> {
+    let facts = model.node_input_facts(node.id)?;
     let is_f32 = |fact: &&TypedFact| fact.datum_type == f32::datum_type() && fact.is_plain();
-    let &[_, _] = facts else { return Ok(None) };
+    let &[_, _] = &facts[..] else { return Ok(None) };
     if op.q_params.is_some() || !facts.iter().all(is_f32) || op.operating_dt != f32::datum_type() {
         return Ok(None);
     }
-    let Some(shape) = out.shape.as_concrete() else { return Ok(None) };
+    let Some(shape) = node.outputs[0].fact.shape.as_concrete() else { return Ok(None) };
     for slot in [0, 1] {
-        if let Some(op) = with_weights(op, facts, shape, slot)? {
-            return Ok(Some((slot..slot + 1, op)));
+        if let Some(op) = with_weights(op, &facts, shape, slot)? {
+            return Ok(Some((vec![node.inputs[slot]], op)));
         }
     }
-    Ok(with_one_another(op, facts, shape).map(|op| (0..2, op.into())))
+    with_one_another(model, node, op, shape)
 }
 
 fn labels(op: &EinSum, slot: InOut) -> Vec<char> {
@@ -100,8 +94,9 @@ fn with_weights(
     let Some(roles) = Roles::of(&from, &long(&matrix, konst.shape()), &to) else {
         return Ok(None);
     };
+    let whole = View::whole(OutletId::new(0, 0), konst.shape());
     let strides = |group: &[Axis]| -> Vec<(usize, usize)> {
-        group.iter().map(|(label, dim)| (*dim, stride(&matrix, konst.shape(), *label))).collect()
+        group.iter().map(|(label, dim)| (*dim, whole.stride(&matrix, *label))).collect()
     };
     let (depths, columns) = (places(&strides(&roles.summed)), places(&strides(&roles.brought)));
     let values = konst.try_as_plain_ram()?;
@@ -115,30 +110,40 @@ fn with_weights(
 }
 
 /// The product of both inputs.
-fn with_one_another(op: &EinSum, facts: &[&TypedFact], shape: &[usize]) -> Option<Matrices> {
-    let (left, right) = (facts[0].shape.as_concrete()?, facts[1].shape.as_concrete()?);
-    let slots = [InOut::In(0), InOut::In(1), InOut::Out(0)];
-    let tensors = slots.map(|slot| labels(op, slot)).into_iter().zip([left, right, shape]);
-    let tensors: Vec<(Vec<char>, &[usize])> = tensors.collect();
+fn with_one_another(
+    model: &TypedModel,
+    node: &TypedNode,
+    op: &EinSum,
+    shape: &[usize],
+) -> TractResult<Option<(Vec<OutletId>, Box<dyn TypedOp>)>> {
+    let mut views = vec![];
+    for (slot, input) in node.inputs.iter().enumerate() {
+        let Some(view) = View::of(model, *input)? else { return Ok(None) };
+        views.push((labels(op, InOut::In(slot)), view));
+    }
+    let inputs = views.iter().map(|(_, view)| view.outlet).collect();
+    views.push((labels(op, InOut::Out(0)), View::whole(node.id.into(), shape)));
     let mut axes: Vec<Axis> = vec![];
-    for (labels, shape) in &tensors {
-        for (at, axis) in long(labels, shape).into_iter().enumerate() {
+    for (labels, view) in &views {
+        let long = long(labels, &view.shape);
+        for (at, axis) in long.iter().enumerate() {
             // A diagonal.
-            if long(labels, shape)[..at].contains(&axis) {
-                return None;
+            if long[..at].contains(axis) {
+                return Ok(None);
             }
-            if !axes.contains(&axis) {
-                axes.push(axis);
+            if !axes.contains(axis) {
+                axes.push(*axis);
             }
         }
     }
     let axes: Vec<matrices::Axis> = axes
         .into_iter()
         .map(|(label, dim)| {
-            let strides = tensors.iter().map(|(labels, shape)| stride(labels, shape, label));
-            let strides: Vec<usize> = strides.collect();
-            matrices::Axis { dim, strides: [strides[0], strides[1], strides[2]] }
+            let stride = |at: usize| views[at].1.stride(&views[at].0, label);
+            matrices::Axis { dim, strides: [stride(0), stride(1), stride(2)] }
         })
         .collect();
-    Matrices::of(shape, &axes)
+    let begins = [views[0].1.start, views[1].1.start, 0];
+    let factor = views[0].1.factor * views[1].1.factor;
+    Ok(Matrices::of(shape, &axes, begins, factor).map(|op| (inputs, op.into())))
 }

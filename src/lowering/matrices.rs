@@ -5,6 +5,8 @@ use std::cell::RefCell;
 use pulp::Simd;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::*;
+use tract_onnx::tract_core::ops::binary::TypedBinOp;
+use tract_onnx::tract_core::ops::math::Mul;
 
 use super::ending::Clamp;
 use super::tile::{self, Target, Tiled, VECTORS};
@@ -16,8 +18,8 @@ const LEAST: usize = 512;
 /// What sums start from.
 const ZEROS: [f32; 256] = [0.0; 256];
 
-/// `out[.., m, n] = sum over k of left[.., m, k] * right[.., k, n]`, in f32, wherever these axes lie.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// `out[.., m, n] = factor * sum over k of left[.., m, k] * right[.., k, n]`, in f32, wherever these axes lie.
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Matrices {
     /// Of what comes out.
     shape: TVec<usize>,
@@ -33,7 +35,10 @@ pub(super) struct Matrices {
     right: [usize; 2],
     /// From a row to the next; values of a row lie beside each other.
     out: usize,
+    factor: f32,
 }
+
+impl Eq for Matrices {}
 
 /// An axis: how long it is, and how far apart its values lie in the left, the right and the resulting tensors, nothing where they
 /// lack it.
@@ -68,7 +73,13 @@ fn merged(mut axes: Vec<Axis>, order: usize) -> Vec<Axis> {
 
 impl Matrices {
     /// The operator for a sum of products over these axes, all longer than 1, if there is one.
-    pub(super) fn of(shape: &[usize], axes: &[Axis]) -> Option<Self> {
+    /// `begins` is where the tensors' first values lie.
+    pub(super) fn of(
+        shape: &[usize],
+        axes: &[Axis],
+        begins: [usize; 3],
+        factor: f32,
+    ) -> Option<Self> {
         let those = |tensors: [bool; 3], order: usize| {
             let all = axes.iter().copied().filter(|axis| axis.is_in(tensors)).collect();
             merged(all, order)
@@ -95,7 +106,8 @@ impl Matrices {
         let (rows, columns) = if swaps { (columns_end, rows_end) } else { (rows_end, columns_end) };
         let (rows, columns) = (rows.unwrap_or(Axis::NONE), columns.unwrap_or(Axis::NONE));
         let (left, right) = if swaps { (1, 0) } else { (0, 1) };
-        let starts = around.iter().fold(vec![[0; 3]], |starts, axis| {
+        let begins = [begins[left], begins[right], begins[2]];
+        let starts = around.iter().fold(vec![begins], |starts, axis| {
             let strides = [axis.strides[left], axis.strides[right], axis.strides[2]];
             let moved = |start: [usize; 3], at: usize| {
                 std::array::from_fn(|tensor| start[tensor] + at * strides[tensor])
@@ -116,10 +128,19 @@ impl Matrices {
             left: [rows.strides[left], depth_end.strides[left]],
             right: [depth_end.strides[right], columns.strides[right]],
             out: rows.strides[2],
+            factor,
         })
     }
 
-    /// From one panel of rows to the next; rows that lie along the depth need none.
+    /// The same with this operator behind it, if that can be.
+    pub(super) fn then(&self, op: &TypedBinOp, konst: &Tensor) -> TractResult<Option<Self>> {
+        let by = konst.as_uniform().filter(|_| op.0.is::<Mul>());
+        let Some(by) = by else { return Ok(None) };
+        let factor = self.factor * by.cast_to_scalar::<f32>()?;
+        Ok(Some(Self { factor, ..self.clone() }))
+    }
+
+    /// Whether rows are copied to panels; those that lie along the depth need not be.
     fn has_panels(&self) -> bool {
         self.left[1] > 1
     }
@@ -179,6 +200,9 @@ impl Tiled for Running<'_> {
                     let room = width.next_multiple_of(lanes);
                     let columns = &mut columns[..step * room];
                     lay_out(&right[first * of.right[1]..], of.right, width, columns, room);
+                    if of.factor != 1.0 {
+                        columns.iter_mut().for_each(|value| *value *= of.factor);
+                    }
                     let (columns, _) = S::as_simd_f32s(columns);
                     for row in (0..of.rows).step_by(MR) {
                         let rows = MR.min(of.rows - row);

@@ -13,6 +13,7 @@ mod gelu;
 mod halving;
 mod layer_norm;
 mod matrices;
+mod pairwise;
 mod parts;
 mod pass;
 mod picks;
@@ -25,6 +26,7 @@ mod thin;
 mod tile;
 #[cfg(test)]
 mod transformer_tests;
+mod view;
 mod winograd;
 
 pub(crate) use conv::lowers;

@@ -1,9 +1,12 @@
 //! Sums of tensors that are zero where the others are not, such as the cotangents of slices: as their concatenation.
 
 use tract_onnx::prelude::*;
-use tract_onnx::tract_core::ops::array::{Pad, PadMode, TypedConcat};
+use tract_onnx::tract_core::internal::*;
+use tract_onnx::tract_core::ops::array::{Pad, PadMode};
 use tract_onnx::tract_core::ops::binary::TypedBinOp;
 use tract_onnx::tract_core::ops::math::Add;
+
+use crate::pool;
 
 /// Replaces such sums where their parts are the whole.
 pub(super) fn concatenate(model: &mut TypedModel) -> TractResult<()> {
@@ -15,8 +18,11 @@ pub(super) fn concatenate(model: &mut TypedModel) -> TractResult<()> {
         }
         let Some((axis, parts)) = parts(model, &terms)? else { continue };
         let node = model.node(id);
-        TypedModelPatch::replace_single_op(model, node, &parts, TypedConcat::new(axis))?
-            .apply(model)?;
+        let fact = &node.outputs[0].fact;
+        let shape = fact.shape.as_concrete().filter(|_| fact.datum_type == f32::datum_type());
+        let Some(shape) = shape else { continue };
+        let op = Concatenation { axis, shape: shape.into() };
+        TypedModelPatch::replace_single_op(model, node, &parts, op)?.apply(model)?;
     }
     model.compact()
 }
@@ -68,4 +74,52 @@ fn parts(model: &TypedModel, terms: &[OutletId]) -> TractResult<Option<(usize, V
     }
     let parts = found.into_iter().map(|(.., part)| part).collect();
     Ok((end == whole as usize).then_some((axis, parts)))
+}
+
+/// Tensors beside each other along an axis, in f32.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Concatenation {
+    axis: usize,
+    /// Of what comes out.
+    shape: TVec<usize>,
+}
+
+impl Op for Concatenation {
+    fn name(&self) -> StaticName {
+        "Concatenation".into()
+    }
+
+    op_as_typed_op!();
+}
+
+impl EvalOp for Concatenation {
+    op_out_of_plan!();
+
+    fn eval(&self, ctx: &EvalContext<'_>, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
+        let mut out = pool::take(ctx, &self.shape)?;
+        let whole = self.shape[self.axis..].iter().product();
+        let mut start = 0;
+        for part in inputs {
+            let length = part.shape()[self.axis..].iter().product();
+            {
+                let (part, mut out) = (part.try_as_plain_ram()?, out.try_as_plain_ram_mut()?);
+                let from = part.as_slice::<f32>()?.chunks_exact(length);
+                let to = out.as_slice_mut::<f32>()?.chunks_exact_mut(whole);
+                for (from, to) in from.zip(to) {
+                    to[start..][..length].copy_from_slice(from);
+                }
+            }
+            start += length;
+            pool::give(ctx, part);
+        }
+        Ok(tvec![out.into_tvalue()])
+    }
+}
+
+impl TypedOp for Concatenation {
+    fn output_facts(&self, _: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
+        Ok(tvec![f32::fact(&*self.shape)])
+    }
+
+    as_op!();
 }

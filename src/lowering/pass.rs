@@ -1,7 +1,5 @@
 //! Replacing operators.
 
-use std::ops::Range;
-
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::ops::binary::TypedBinOp;
 use tract_onnx::tract_core::ops::cnn::{Conv, Deconv, MaxPool};
@@ -15,6 +13,8 @@ use super::dense::Dense;
 use super::einsum::of_einsum;
 use super::gelu::Gelu;
 use super::halving::MaxHalving;
+use super::matrices::Matrices;
+use super::pairwise::Pairwise;
 use super::softmax::RowSoftmax;
 use super::{layer_norm, parts, picks};
 
@@ -22,7 +22,10 @@ use super::{layer_norm, parts, picks};
 pub(crate) fn prepare(mut model: TypedModel) -> TractResult<TypedModel> {
     // First: tract would move axes through their parts.
     layer_norm::put_together(&mut model)?;
-    if picks::to_slices(&mut model)? { model.into_decluttered() } else { Ok(model) }
+    while picks::to_slices(&mut model)? || picks::over_softmax(&mut model)? {
+        model = model.into_decluttered()?;
+    }
+    Ok(model)
 }
 
 /// Replaces the operators of a decluttered graph that we have faster ones for.
@@ -30,31 +33,35 @@ pub(crate) fn lower(model: &mut TypedModel) -> TractResult<()> {
     parts::concatenate(model)?;
     for id in model.eval_order()? {
         let (node, facts) = (model.node(id), model.node_input_facts(id)?);
-        let found: Option<(Range<usize>, Box<dyn TypedOp>)> = if let Some(op) = node.op_as::<Conv>()
-        {
-            conv::of_conv(op, &facts, is_pooled(model, id))?.map(|op| (0..1, op.into()))
-        } else if let Some(op) = node.op_as::<Deconv>() {
-            conv::of_deconv(op, &facts)?.map(|op| (0..1, op.into()))
-        } else if let Some(op) = node.op_as::<EinSum>() {
-            of_einsum(op, &facts, &node.outputs[0].fact)?
-        } else if let Some(op) = node.op_as::<MaxPool>() {
-            MaxHalving::of(op, &facts)?.map(|op| (0..1, op.into()))
-        } else if let Some(op) = node.op_as::<Softmax>() {
-            RowSoftmax::of(op, &facts).map(|op| (0..1, op.into()))
-        } else if let Some(op) = node.op_as::<ElementWiseOp>() {
-            Gelu::of(op, &facts).map(|op| (0..1, op.into()))
-        } else {
-            None
-        };
-        let Some((slots, op)) = found else { continue };
-        let patch = TypedModelPatch::replace_single_op(model, node, &node.inputs[slots], op)?;
+        let first = || node.inputs[..1].to_vec();
+        let out = &node.outputs[0].fact;
+        let found: Option<(Vec<OutletId>, Box<dyn TypedOp>)> =
+            if let Some(op) = node.op_as::<Conv>() {
+                conv::of_conv(op, &facts, is_pooled(model, id))?.map(|op| (first(), op.into()))
+            } else if let Some(op) = node.op_as::<Deconv>() {
+                conv::of_deconv(op, &facts)?.map(|op| (first(), op.into()))
+            } else if let Some(op) = node.op_as::<EinSum>() {
+                of_einsum(model, node, op)?
+            } else if let Some(op) = node.op_as::<MaxPool>() {
+                MaxHalving::of(op, &facts)?.map(|op| (first(), op.into()))
+            } else if let Some(op) = node.op_as::<Softmax>() {
+                RowSoftmax::of(op, &facts).map(|op| (first(), op.into()))
+            } else if let Some(op) = node.op_as::<ElementWiseOp>() {
+                Gelu::of(op, &facts).map(|op| (first(), op.into()))
+            } else if let Some(op) = node.op_as::<TypedBinOp>() {
+                Pairwise::of(op, &facts, out).map(|op| (node.inputs.clone(), op.into()))
+            } else {
+                None
+            };
+        let Some((inputs, op)) = found else { continue };
+        let patch = TypedModelPatch::replace_single_op(model, node, &inputs, op)?;
         drop(facts);
         patch.apply(model)?;
     }
     for id in model.eval_order()? {
-        if let Some((input, op)) = fused(model, id)? {
+        if let Some((inputs, op)) = fused(model, id)? {
             let node = model.node(id);
-            TypedModelPatch::replace_single_op(model, node, &[input], op)?.apply(model)?;
+            TypedModelPatch::replace_single_op(model, node, &inputs, op)?.apply(model)?;
         }
     }
     model.compact()
@@ -74,7 +81,7 @@ fn is_pooled(model: &TypedModel, id: usize) -> bool {
 
 /// An operator of ours that does what one of ours and one with a constant behind it do, where nothing else looks at ours; or only
 /// the latter.
-fn fused(model: &TypedModel, id: usize) -> TractResult<Option<(OutletId, Box<dyn TypedOp>)>> {
+fn fused(model: &TypedModel, id: usize) -> TractResult<Option<(Vec<OutletId>, Box<dyn TypedOp>)>> {
     let node = model.node(id);
     let Some(op) = node.op_as::<TypedBinOp>() else { return Ok(None) };
     for (at, other) in [(0, 1), (1, 0)] {
@@ -87,10 +94,10 @@ fn fused(model: &TypedModel, id: usize) -> TractResult<Option<(OutletId, Box<dyn
         let is_only = model.outlet_successors(outlet).len() == 1
             && !model.output_outlets()?.contains(&outlet);
         if is_only && let Some(op) = then(ours, op, konst)? {
-            return Ok(Some((ours.inputs[0], op)));
+            return Ok(Some((ours.inputs.clone(), op)));
         }
         if let Some(op) = Affine::of(op, konst, fact)? {
-            return Ok(Some((outlet, op.into())));
+            return Ok(Some((vec![outlet], op.into())));
         }
     }
     Ok(None)
@@ -105,6 +112,12 @@ fn then(
         return Ok(ours.then(op, konst)?.map(Into::into));
     }
     if let Some(ours) = ours.op_as::<Dense>() {
+        return Ok(ours.then(op, konst)?.map(Into::into));
+    }
+    if let Some(ours) = ours.op_as::<Matrices>() {
+        return Ok(ours.then(op, konst)?.map(Into::into));
+    }
+    if let Some(ours) = ours.op_as::<Pairwise>() {
         return Ok(ours.then(op, konst)?.map(Into::into));
     }
     match ours.op_as::<Affine>() {

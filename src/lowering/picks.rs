@@ -4,6 +4,7 @@
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::array::{Gather, Slice};
+use tract_onnx::tract_core::ops::nn::Softmax;
 
 /// Replaces gathers of a single known row; says whether there were any.
 pub(super) fn to_slices(model: &mut TypedModel) -> TractResult<bool> {
@@ -17,6 +18,31 @@ pub(super) fn to_slices(model: &mut TypedModel) -> TractResult<bool> {
         let slice = patch.wire_node(format!("{}.row", node.name), slice, &[x])?;
         let picked = patch.wire_node(&node.name, AxisOp::Rm(axis), &slice)?;
         patch.shunt_outside(model, id.into(), picked[0])?;
+        patch.apply(model)?;
+        found = true;
+    }
+    Ok(found)
+}
+
+/// Moves slices over the softmax of rows, which tract leaves behind it; says whether there were any.
+pub(super) fn over_softmax(model: &mut TypedModel) -> TractResult<bool> {
+    let mut found = false;
+    for id in model.eval_order()? {
+        let node = model.node(id);
+        let (Some(slice), Some(input)) = (node.op_as::<Slice>(), node.inputs.first()) else {
+            continue;
+        };
+        let whole = model.node(input.node);
+        let Some(softmax) = whole.op_as::<Softmax>() else { continue };
+        let is_only = model.single_succ(whole.id)?.is_some() && !model.outputs.contains(input);
+        if softmax.axes.contains(&slice.axis) || !is_only {
+            continue;
+        }
+        let mut patch = TypedModelPatch::default();
+        let x = patch.tap_model(model, whole.inputs[0])?;
+        let x = patch.wire_node(format!("{}.rows", node.name), slice.clone(), &[x])?;
+        let rows = patch.wire_node(&node.name, softmax.clone(), &x)?;
+        patch.shunt_outside(model, id.into(), rows[0])?;
         patch.apply(model)?;
         found = true;
     }

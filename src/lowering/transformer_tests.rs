@@ -4,9 +4,9 @@ use proptest::prelude::*;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::ops::array::{Gather, Pad, PadMode, Slice};
 use tract_onnx::tract_core::ops::einsum::EinSum;
-use tract_onnx::tract_core::ops::math::{add, mul, sub};
+use tract_onnx::tract_core::ops::math::{add, max, mul, sub};
 use tract_onnx::tract_core::ops::nn::gelu_exact::gelu_exact;
-use tract_onnx::tract_core::ops::nn::{Reduce, Reducer, RmsNorm};
+use tract_onnx::tract_core::ops::nn::{Reduce, Reducer, RmsNorm, Softmax, SoftmaxKind};
 
 use super::tests::{run, slice};
 use super::{lower, prepare};
@@ -166,6 +166,89 @@ proptest! {
     }
 
     #[test]
+    fn rows_that_nobody_reads_are_not_in_the_softmax(
+        rows in 3..9_usize,
+        length in 2..20_usize,
+        first in 0..3_usize,
+    ) {
+        let mut model = TypedModel::default();
+        let x = model.add_source("x", f32::fact([2, rows, length])).unwrap();
+        let op = Softmax { axes: tvec![2], quant_output_dt: None, kind: SoftmaxKind::Softmax };
+        let y = model.wire_node("softmax", op, &[x]).unwrap();
+        let out = model.wire_node("out", Slice::new(1, first, first + 1), &y).unwrap();
+        model.select_output_outlets(&out).unwrap();
+        let x = floats(&[2, rows, length], -3.0, 3.0);
+        let expected = slice(&run(model.clone(), tvec![x.clone()]));
+        let ours = prepare(model).unwrap();
+        prop_assert_eq!(names(&ours), ["Source", "Slice", "Softmax"]);
+        assert_close(&slice(&run(ours, tvec![x])), &expected, 1e-6);
+    }
+
+    #[test]
+    fn sums_and_products_of_two_are_tracts(
+        shape in proptest::collection::vec(1..9_usize, 1..4),
+        multiplies in any::<bool>(),
+        with_itself in any::<bool>(),
+        floor in proptest::option::of(-0.5..0.5_f32),
+    ) {
+        let mut model = TypedModel::default();
+        let a = model.add_source("a", f32::fact(&*shape)).unwrap();
+        let b = model.add_source("b", f32::fact(&*shape)).unwrap();
+        let op = if multiplies { mul() } else { add() };
+        let b = if with_itself { a } else { b };
+        let mut out = model.wire_node("out", op, &[a, b]).unwrap();
+        if let Some(floor) = floor {
+            let floor = tensor0(floor).broadcast_into_rank(shape.len()).unwrap();
+            let floor = model.add_const("floor", floor).unwrap();
+            out = model.wire_node("clamped", max(), &[out[0], floor]).unwrap();
+        }
+        model.select_output_outlets(&out).unwrap();
+        let inputs = tvec![floats(&shape, -1.0, 0.7), floats(&shape, -0.8, 1.0)];
+        let expected = slice(&run(model.clone(), inputs.clone()));
+        lower(&mut model).unwrap();
+        let count = names(&model).iter().filter(|name| name.starts_with("Pairwise")).count();
+        let others = names(&model).iter().filter(|name| *name == "Max").count();
+        prop_assert_eq!((count, others), (1, 0));
+        prop_assert_eq!(slice(&run(model, inputs)), expected);
+    }
+
+    #[test]
+    fn parts_and_multiples_are_read_where_they_lie(
+        sizes in (1..4_usize, 8..20_usize, 8..20_usize, 8..20_usize),
+        starts in [0..3_usize, 0..3],
+        factors in [0.1..2.0_f32, 0.1..2.0, 0.1..2.0],
+    ) {
+        let (batch, m, n, k) = sizes;
+        let mut model = TypedModel::default();
+        let mut sides = vec![];
+        for (side, rows) in [m, n].into_iter().enumerate() {
+            let x = f32::fact([batch, rows, 3, k + 2]);
+            let x = model.add_source(format!("x.{side}"), x).unwrap();
+            let one = Slice::new(2, starts[side], starts[side] + 1);
+            let x = model.wire_node(format!("one.{side}"), one, &[x]).unwrap();
+            let factor = tensor0(factors[side]).broadcast_into_rank(4).unwrap();
+            let factor = model.add_const(format!("factor.{side}"), factor).unwrap();
+            let x = model.wire_node(format!("scaled.{side}"), mul(), &[x[0], factor]).unwrap();
+            let part = Slice::new(3, side, side + k);
+            sides.push(model.wire_node(format!("part.{side}"), part, &x).unwrap()[0]);
+        }
+        let op = EinSum::new("bmak,bnak->bmn".parse().unwrap(), f32::datum_type());
+        let out = model.wire_node("product", op, &sides).unwrap()[0];
+        let factor = tensor0(factors[2]).broadcast_into_rank(3).unwrap();
+        let factor = model.add_const("factor", factor).unwrap();
+        let out = model.wire_node("out", mul(), &[factor, out]).unwrap();
+        model.select_output_outlets(&out).unwrap();
+        let inputs = tvec![
+            floats(&[batch, m, 3, k + 2], -1.0, 1.0),
+            floats(&[batch, n, 3, k + 2], -0.7, 0.9),
+        ];
+        let expected = slice(&run(model.clone(), inputs.clone()));
+        lower(&mut model).unwrap();
+        prop_assert_eq!(names(&model), ["Source", "Source", "Matrices"]);
+        assert_close(&slice(&run(model, inputs)), &expected, 5e-5);
+    }
+
+    #[test]
     fn slices_that_are_put_back_are_the_whole(
         lengths in proptest::collection::vec(1..5_usize, 2..5),
         first in any::<prop::sample::Index>(),
@@ -196,7 +279,7 @@ proptest! {
         let x = floats(&[2, whole, 3], -1.0, 1.0);
         let expected = slice(&run(model.clone(), tvec![x.clone()]));
         lower(&mut model).unwrap();
-        prop_assert_eq!(names(&model).iter().any(|name| name == "Concat"), !lacks);
+        prop_assert_eq!(names(&model).iter().any(|name| name == "Concatenation"), !lacks);
         prop_assert_eq!(slice(&run(model, tvec![x])), expected);
     }
 }
