@@ -61,10 +61,10 @@ mod tests {
         for length in 0..70_u16 {
             let row: Vec<f32> = (0..length).map(f32::from).collect();
             let square = |x: u16| f32::from(x) * f32::from(x);
-            assert_eq!(sum(&row), f32::from(length) * (f32::from(length) - 1.0) / 2.0);
-            assert_eq!(dot(&row, &row), (0..length).map(square).sum::<f32>());
-            let most = folded(&row, -1.0, f32::max);
-            assert_eq!(most, f32::from(length) - 1.0);
+            let found = (sum(&row), dot(&row, &row), folded(&row, -1.0, f32::max));
+            let count = f32::from(length);
+            let squares = (0..length).map(square).sum::<f32>();
+            assert_eq!(found, (count * (count - 1.0) / 2.0, squares, count - 1.0));
         }
     }
 }

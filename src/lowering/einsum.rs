@@ -8,6 +8,7 @@ use tract_onnx::tract_core::ops::einsum::EinSum;
 use super::conv::Windowed;
 use super::dense::Dense;
 use super::matrices::{self, Matrices};
+use super::pass::Replacement;
 use super::view::View;
 
 /// An axis by its label, and how long it is.
@@ -57,7 +58,7 @@ pub(super) fn of_einsum(
     model: &TypedModel,
     node: &TypedNode,
     op: &EinSum,
-) -> TractResult<Option<(Vec<OutletId>, Box<dyn TypedOp>)>> {
+) -> TractResult<Option<Replacement>> {
     let facts = model.node_input_facts(node.id)?;
     let is_f32 = |fact: &&TypedFact| fact.datum_type == f32::datum_type() && fact.is_plain();
     let &[_, _] = &facts[..] else { return Ok(None) };
@@ -115,7 +116,7 @@ fn with_one_another(
     node: &TypedNode,
     op: &EinSum,
     shape: &[usize],
-) -> TractResult<Option<(Vec<OutletId>, Box<dyn TypedOp>)>> {
+) -> TractResult<Option<Replacement>> {
     let mut views = vec![];
     for (slot, input) in node.inputs.iter().enumerate() {
         let Some(view) = View::of(model, *input)? else { return Ok(None) };

@@ -200,7 +200,9 @@ impl Tiled for Running<'_> {
                     let room = width.next_multiple_of(lanes);
                     let columns = &mut columns[..step * room];
                     lay_out(&right[first * of.right[1]..], of.right, width, columns, room);
-                    if of.factor != 1.0 {
+                    #[expect(clippy::float_cmp, reason = "only one itself changes nothing")]
+                    let is_scaled = of.factor != 1.0;
+                    if is_scaled {
                         columns.iter_mut().for_each(|value| *value *= of.factor);
                     }
                     let (columns, _) = S::as_simd_f32s(columns);

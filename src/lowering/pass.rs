@@ -18,6 +18,9 @@ use super::pairwise::Pairwise;
 use super::softmax::RowSoftmax;
 use super::{layer_norm, parts, picks};
 
+/// What an operator of ours takes, and the operator.
+pub(super) type Replacement = (Vec<OutletId>, Box<dyn TypedOp>);
+
 /// Simplifies a decluttered graph further, before it is differentiated.
 pub(crate) fn prepare(mut model: TypedModel) -> TractResult<TypedModel> {
     // First: tract would move axes through their parts.
@@ -35,24 +38,23 @@ pub(crate) fn lower(model: &mut TypedModel) -> TractResult<()> {
         let (node, facts) = (model.node(id), model.node_input_facts(id)?);
         let first = || node.inputs[..1].to_vec();
         let out = &node.outputs[0].fact;
-        let found: Option<(Vec<OutletId>, Box<dyn TypedOp>)> =
-            if let Some(op) = node.op_as::<Conv>() {
-                conv::of_conv(op, &facts, is_pooled(model, id))?.map(|op| (first(), op.into()))
-            } else if let Some(op) = node.op_as::<Deconv>() {
-                conv::of_deconv(op, &facts)?.map(|op| (first(), op.into()))
-            } else if let Some(op) = node.op_as::<EinSum>() {
-                of_einsum(model, node, op)?
-            } else if let Some(op) = node.op_as::<MaxPool>() {
-                MaxHalving::of(op, &facts)?.map(|op| (first(), op.into()))
-            } else if let Some(op) = node.op_as::<Softmax>() {
-                RowSoftmax::of(op, &facts).map(|op| (first(), op.into()))
-            } else if let Some(op) = node.op_as::<ElementWiseOp>() {
-                Gelu::of(op, &facts).map(|op| (first(), op.into()))
-            } else if let Some(op) = node.op_as::<TypedBinOp>() {
-                Pairwise::of(op, &facts, out).map(|op| (node.inputs.clone(), op.into()))
-            } else {
-                None
-            };
+        let found: Option<Replacement> = if let Some(op) = node.op_as::<Conv>() {
+            conv::of_conv(op, &facts, is_pooled(model, id))?.map(|op| (first(), op.into()))
+        } else if let Some(op) = node.op_as::<Deconv>() {
+            conv::of_deconv(op, &facts)?.map(|op| (first(), op.into()))
+        } else if let Some(op) = node.op_as::<EinSum>() {
+            of_einsum(model, node, op)?
+        } else if let Some(op) = node.op_as::<MaxPool>() {
+            MaxHalving::of(op, &facts)?.map(|op| (first(), op.into()))
+        } else if let Some(op) = node.op_as::<Softmax>() {
+            RowSoftmax::of(op, &facts).map(|op| (first(), op.into()))
+        } else if let Some(op) = node.op_as::<ElementWiseOp>() {
+            Gelu::of(op, &facts).map(|op| (first(), op.into()))
+        } else if let Some(op) = node.op_as::<TypedBinOp>() {
+            Pairwise::of(op, &facts, out).map(|op| (node.inputs.clone(), op.into()))
+        } else {
+            None
+        };
         let Some((inputs, op)) = found else { continue };
         let patch = TypedModelPatch::replace_single_op(model, node, &inputs, op)?;
         drop(facts);
@@ -81,7 +83,7 @@ fn is_pooled(model: &TypedModel, id: usize) -> bool {
 
 /// An operator of ours that does what one of ours and one with a constant behind it do, where nothing else looks at ours; or only
 /// the latter.
-fn fused(model: &TypedModel, id: usize) -> TractResult<Option<(Vec<OutletId>, Box<dyn TypedOp>)>> {
+fn fused(model: &TypedModel, id: usize) -> TractResult<Option<Replacement>> {
     let node = model.node(id);
     let Some(op) = node.op_as::<TypedBinOp>() else { return Ok(None) };
     for (at, other) in [(0, 1), (1, 0)] {
