@@ -1,34 +1,41 @@
-//! Samples per second of whole attacks on the embedded digits CNN, and on reference models where `../shared` is there.
+//! Samples per second of whole attacks, on one thread and on two.
+//!
+//! Runs on the embedded digits CNN and the reference models, or those that `IRONBOUND_NETWORKS` leads to; a filter behind `--` picks
+//! some: `attack/digits/pgd`.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot run should stop")]
 
-use std::path::Path;
+mod networks;
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use ironbound::attack::{AnyAttack, Fgsm, Pgd, Sample, Session};
-use ironbound::{Aim, Classifier, Model, Norm, Threat, argmax};
+use criterion::{
+    BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main,
+};
+use ironbound::attack::{AnyAttack, Apgd, Fgsm, Pgd, Sample, Session, Square};
+use ironbound::{Aim, Classifier, Norm, Threat, argmax};
+use networks::{networks, on, samples};
+use rayon::prelude::*;
 
-const DIGITS: &[u8] = include_bytes!("../examples/assets/digits_cnn.onnx");
-const SAMPLES: usize = 32;
+/// So small that nothing breaks: every attack takes all its steps, whatever the model.
+const EPS: f64 = 1e-6;
 
 fn attack_throughput(criterion: &mut Criterion) {
-    let mut models = vec![("digits", Model::from_bytes(DIGITS, "digits").unwrap())];
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/reference/models");
-    for name in ["mnist_net_256x2", "mnist_cnn_ms", "cifar_resnet_2b"] {
-        match Model::load(folder.join(format!("{name}.onnx"))) {
-            Ok(model) => models.push((name, model)),
-            Err(error) => println!("SKIPPED {name}: {error}"),
-        }
-    }
-    // Every step is taken, whether or not the sample is broken: the time does not depend on the model's robustness.
-    let pgd = Pgd { steps: 10, random_start: false, early_stop: false, ..Pgd::default() };
-    let attacks: [(&str, &dyn AnyAttack); 2] = [("fgsm", &Fgsm::default()), ("pgd-10", &pgd)];
-    for (name, model) in &models {
+    let pgd = |steps| Pgd { steps, ..Pgd::default() };
+    let attacks: [(&str, Box<dyn AnyAttack>); 5] = [
+        ("fgsm", Box::new(Fgsm::default())),
+        ("pgd-10", Box::new(pgd(10))),
+        ("pgd-40", Box::new(pgd(40))),
+        ("apgd-100", Box::new(Apgd { steps: 100, ..Apgd::default() })),
+        ("square-1000", Box::new(Square { queries: 1000, ..Square::default() })),
+    ];
+    let threat = Threat::new(Norm::Linf, EPS);
+    for (name, model) in networks() {
         let features = model.features();
-        let inputs: Vec<f32> =
-            (0..SAMPLES * features).map(|i| (i as f32 * 0.618).fract()).collect();
         let mut logits = vec![];
-        Classifier::logits(model, inputs[..].into(), &mut logits).unwrap();
+        // The model settles its batch.
+        Classifier::logits(&model, samples(features, 1)[..].into(), &mut logits).unwrap();
+        let batch = model.preferred_batch();
+        let inputs = samples(features, 2 * batch);
+        Classifier::logits(&model, inputs[..].into(), &mut logits).unwrap();
         let labels = logits.chunks_exact(model.classes()).map(argmax);
         let samples: Vec<Sample<'_>> = inputs
             .chunks_exact(features)
@@ -36,14 +43,23 @@ fn attack_throughput(criterion: &mut Criterion) {
             .enumerate()
             .map(|(id, (clean, label))| Sample { id, clean, aim: Aim::untargeted(label) })
             .collect();
-        let threat = Threat::new(Norm::Linf, 8.0 / 255.0);
-        let session = Session::new(model, &threat);
+        let session = Session::new(&model, &threat);
         let mut group = criterion.benchmark_group(format!("attack/{name}"));
-        group.throughput(Throughput::Elements(SAMPLES as u64));
-        for (id, attack) in attacks {
-            group.bench_function(id, |bencher| {
-                bencher.iter(|| attack.run(&session, &samples).unwrap());
-            });
+        group.sample_size(10).sampling_mode(SamplingMode::Flat);
+        group.throughput(Throughput::Elements(samples.len() as u64));
+        for (id, attack) in &attacks {
+            for threads in [1, 2] {
+                group.bench_function(BenchmarkId::new(*id, threads), |bencher| {
+                    on(threads, || {
+                        bencher.iter(|| {
+                            samples
+                                .par_chunks(batch)
+                                .try_for_each(|unit| attack.run(&session, unit).map(drop))
+                                .unwrap();
+                        });
+                    });
+                });
+            }
         }
         group.finish();
     }

@@ -6,7 +6,8 @@
 //! - `logits samples=2`: the logits of the first samples
 //! - `forward samples=64 threads=2`, `gradient ...`: the model alone, all samples in one call
 //! - `pgd steps=10 eps=1e-6 samples=64 threads=2`: a whole evaluation, from the clean pass to the verdicts, without the
-//!   preflight; Linf, from the clean input, steps of eps / 4, no early stop. `batch=16` sets how many samples it attacks together
+//!   preflight; Linf, from the clean input, steps of eps / 4. `batch=16` sets how many samples it attacks together, and with
+//!   `stop=1` a sample is done once it is broken
 //!
 //! `repeat=3` does it three times. An answer has the `seconds` that all of it took, and the `samples`.
 
@@ -32,16 +33,17 @@ struct Request {
     threads: usize,
     repeat: usize,
     batch: Option<usize>,
+    stop: usize,
 }
 
 impl Request {
     fn parse<'l>(settings: impl Iterator<Item = &'l str>) -> Result<Self, String> {
         let mut request =
-            Self { steps: 10, eps: 1e-6, samples: 1, threads: 1, repeat: 1, batch: None };
+            Self { steps: 10, eps: 1e-6, samples: 1, threads: 1, repeat: 1, batch: None, stop: 0 };
         for setting in settings {
             let bad = || {
                 format!(
-                    "`{setting}`: expected steps=, eps=, samples=, threads=, repeat= or batch= and a number"
+                    "`{setting}`: expected steps=, eps=, samples=, threads=, repeat=, batch= or stop= and a number"
                 )
             };
             let (name, value) = setting.split_once('=').ok_or_else(bad)?;
@@ -53,6 +55,7 @@ impl Request {
                 "threads" => request.threads = count()?,
                 "repeat" => request.repeat = count()?,
                 "batch" => request.batch = Some(count()?),
+                "stop" => request.stop = count()?,
                 _ => return Err(bad()),
             }
         }
@@ -109,7 +112,7 @@ impl Server {
             steps: request.steps,
             rel_step: Some(0.25),
             random_start: false,
-            early_stop: false,
+            early_stop: request.stop > 0,
             ..Pgd::default()
         };
         let mut run = Evaluation::new(&*self.model, &self.data)
