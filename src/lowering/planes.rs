@@ -1,5 +1,10 @@
 //! How images lie in memory while windows pass over them.
 
+use super::tile;
+
+/// The most parts across that values are dealt out to together.
+const MOST: usize = 4;
+
 /// Planes with margins of zeros, in parts: rows and columns whose index has the same remainder by the step lie together, so that
 /// windows a step apart read values beside each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +16,8 @@ pub(super) struct Planes {
     step: [usize; 2],
     /// Height and width of a part.
     part: [usize; 2],
+    /// Where the first columns of an image go, from a row's place on.
+    columns: [usize; MOST],
 }
 
 impl Planes {
@@ -23,7 +30,9 @@ impl Planes {
     ) -> Self {
         let part = |axis: usize| padded[axis].max(before[axis] + size[axis]).div_ceil(step[axis]);
         let part = [part(0), part(1)];
-        Self { size, before, step, part }
+        let mut planes = Self { size, before, step, part, columns: [0; MOST] };
+        planes.columns = std::array::from_fn(|column| planes.column(column));
+        planes
     }
 
     /// Values of a plane as it comes.
@@ -62,31 +71,25 @@ impl Planes {
             return planes;
         }
         to.resize(planes.len() / self.given().max(1) * self.len(), 0.0);
-        self.lay_out(planes, to);
+        self.lay_out(planes, to, true);
         to
     }
 
-    /// Lays planes out.
+    /// Lays planes out; without the margins where these are zeros already.
     #[inline(always)]
-    pub(super) fn lay_out(&self, planes: &[f32], to: &mut [f32]) {
-        match self.step[1] {
-            1 => self.deal::<1>(planes, to),
-            2 => self.deal::<2>(planes, to),
-            4 => self.deal::<4>(planes, to),
-            _ => self.deal_to_any(planes, to),
+    pub(super) fn lay_out(&self, planes: &[f32], to: &mut [f32], with_margins: bool) {
+        let given = planes.chunks_exact(self.given());
+        for (from, to) in given.zip(to.chunks_exact_mut(self.len())) {
+            if with_margins {
+                to.fill(0.0);
+            }
+            match self.step[1] {
+                1 => self.deal::<1>(from, to),
+                2 => self.deal::<2>(from, to),
+                4 => self.deal::<4>(from, to),
+                _ => self.deal_to_any(from, to),
+            }
         }
-    }
-
-    /// The rows of an image, and where in a plane each one's parts lie.
-    #[inline(always)]
-    fn rows(&self) -> impl Iterator<Item = (usize, usize)> {
-        let (down, top, row) = (self.step[0], self.before[0], self.part[1]);
-        let band = self.step[1] * self.part[0] * row;
-        (0..down.min(self.size[0])).flat_map(move |first| {
-            let (of_band, y) = ((top + first) % down * band, (top + first) / down);
-            let ys = (first..self.size[0]).step_by(down).zip(y..);
-            ys.map(move |(from, y)| (from, of_band + y * row))
-        })
     }
 
     /// Where a column goes, from a row's place on.
@@ -94,42 +97,48 @@ impl Planes {
         self.place_of_padded([0, self.before[1] + column])
     }
 
-    /// Lays planes out in `N` parts across.
+    /// Where a row's parts lie in a plane.
     #[inline(always)]
-    fn deal<const N: usize>(&self, planes: &[f32], to: &mut [f32]) {
-        let [height, width] = self.size;
-        let starts: [usize; N] = std::array::from_fn(|place| self.column(place));
-        let counts: [usize; N] = std::array::from_fn(|place| (width + N - 1 - place) / N);
-        for (from, to) in planes.chunks_exact(height * width).zip(to.chunks_exact_mut(self.len())) {
-            // The margins, and what is written anew.
-            to.fill(0.0);
-            for (y, row) in self.rows() {
-                let from = &from[y * width..][..width];
-                let (groups, rest) = from.as_chunks::<N>();
-                let (fours, single) = groups.as_chunks::<4>();
-                for place in 0..N {
-                    let to = &mut to[row + starts[place]..][..counts[place]];
-                    let (to, behind) = to.split_at_mut(4 * fours.len());
-                    for (to, four) in to.as_chunks_mut::<4>().0.iter_mut().zip(fours) {
-                        *to = [four[0][place], four[1][place], four[2][place], four[3][place]];
-                    }
-                    let last = single.iter().map(|group| &group[place]).chain(rest.get(place));
-                    behind.iter_mut().zip(last).for_each(|(to, from)| *to = *from);
+    fn row_at(&self, y: usize) -> usize {
+        let padded = self.before[0] + y;
+        let (band, y) = match self.step[0] {
+            // Without a division in the usual case.
+            1 => (0, padded),
+            down => (padded % down, padded / down),
+        };
+        (band * self.step[1] * self.part[0] + y) * self.part[1]
+    }
+
+    /// Lays a plane out in `N` parts across.
+    #[inline(always)]
+    fn deal<const N: usize>(&self, from: &[f32], to: &mut [f32]) {
+        let (width, columns) = (self.size[1], &self.columns);
+        for (y, from) in from.chunks_exact(width).enumerate() {
+            let row = self.row_at(y);
+            if N == 1 {
+                tile::copy(from, &mut to[row + columns[0]..][..width]);
+                continue;
+            }
+            let (groups, rest) = from.as_chunks::<N>();
+            let (fours, single) = groups.as_chunks::<4>();
+            for place in 0..N.min(width) {
+                let to = &mut to[row + columns[place]..][..(width + N - 1 - place) / N];
+                let (to, behind) = to.split_at_mut(4 * fours.len());
+                for (to, four) in to.as_chunks_mut::<4>().0.iter_mut().zip(fours) {
+                    *to = [four[0][place], four[1][place], four[2][place], four[3][place]];
                 }
+                let last = single.iter().map(|group| &group[place]).chain(rest.get(place));
+                behind.iter_mut().zip(last).for_each(|(to, from)| *to = *from);
             }
         }
     }
 
     /// The same in any number of them.
-    fn deal_to_any(&self, planes: &[f32], to: &mut [f32]) {
-        let [height, width] = self.size;
-        let columns: Vec<usize> = (0..width).map(|column| self.column(column)).collect();
-        for (from, to) in planes.chunks_exact(height * width).zip(to.chunks_exact_mut(self.len())) {
-            to.fill(0.0);
-            for (y, row) in self.rows() {
-                for (from, column) in from[y * width..][..width].iter().zip(&columns) {
-                    to[row + column] = *from;
-                }
+    fn deal_to_any(&self, from: &[f32], to: &mut [f32]) {
+        for (y, from) in from.chunks_exact(self.size[1]).enumerate() {
+            let row = self.row_at(y);
+            for (column, from) in from.iter().enumerate() {
+                to[row + self.column(column)] = *from;
             }
         }
     }

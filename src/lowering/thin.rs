@@ -90,7 +90,7 @@ impl Running<'_> {
         let outs = out.chunks_exact_mut(R * of.out.0);
         let of_each = images.chunks_exact(of.channels * planes.given()).zip(outs);
         for (at, (from, out)) in of_each.enumerate() {
-            planes.lay_out(from, &mut padded[..group]);
+            planes.lay_out(from, &mut padded[..group], at == 0);
             let at = at % groups;
             let bias = &ending.bias[at * R..][..R];
             for pass in &of.passes {
@@ -117,7 +117,9 @@ impl Running<'_> {
                     ending.clamp.all(simd, tile.as_flattened_mut());
                     for (tile, sums) in tile.iter().zip(sums.chunks_exact_mut(room)) {
                         let (to, _) = S::as_mut_simd_f32s(&mut sums[start..][..block]);
-                        to.copy_from_slice(tile);
+                        for (to, sum) in to.iter_mut().zip(tile) {
+                            *to = *sum;
+                        }
                     }
                 }
                 for (sums, out) in sums.chunks_exact(room).zip(out.chunks_exact_mut(of.out.0)) {

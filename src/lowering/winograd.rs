@@ -232,7 +232,7 @@ impl<F: Filtering<M, P>, const M: usize, const P: usize> Tiled for By<'_, F, M, 
         let Transformed { padded, values, patches, products, ends } = memory;
         let planes = images.len() / of.planes.given();
         padded.resize(planes * of.planes.len() + BLOCK, 0.0);
-        of.planes.lay_out(images, padded);
+        of.planes.lay_out(images, padded, true);
         let count = planes / of.channels;
         let total = count * of.grid()[0] * of.grid()[1];
         let wide = VECTORS * S::F32_LANES;
